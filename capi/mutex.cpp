@@ -1,0 +1,69 @@
+#include "leaf.hpp"
+
+#include "sync.hpp"
+
+using eddy::capi::failed_op;
+
+namespace {
+
+using lock_operation = eddy::detail::lock_operation;
+
+struct take_lock {
+    eddy_mutex* mutex;
+    void operator()(eddy_op&, lock_operation& leaf) const noexcept {
+        eddy::mutex::guard g = leaf.take();
+        if (g.owns_lock()) mutex->held = std::move(g); // else the mutex is gone
+    }
+    void failed(eddy_op&, lock_operation&) const noexcept {}
+};
+
+using lock_op = eddy::capi::leaf_op<lock_operation, take_lock>;
+
+} // namespace
+
+void eddy_mutex::handle(unsigned requests) noexcept {
+    if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
+}
+
+int eddy_mutex_new(eddy_loop* loop, eddy_mutex** out) noexcept {
+    if (out == nullptr) return EDDY_EINVAL;
+    *out = nullptr;
+    if (loop == nullptr) return EDDY_EINVAL;
+    if (loop->closed) return EDDY_ECLOSED;
+    loop->sync();
+    *out = eddy::capi::make<eddy_mutex>(*loop);
+    return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
+}
+
+eddy_op* eddy_mutex_lock(eddy_mutex* mutex) noexcept {
+    if (mutex == nullptr) return nullptr;
+    if (mutex->loop->closed) return failed_op(*mutex->loop, EDDY_ECLOSED);
+    mutex->loop->sync();
+    return lock_op::start(*mutex->loop, {mutex}, mutex->lock);
+}
+
+int eddy_mutex_try_lock(eddy_mutex* mutex) noexcept {
+    if (mutex == nullptr) return EDDY_EINVAL;
+    if (mutex->loop->closed) return EDDY_ECLOSED;
+    mutex->loop->sync();
+    try {
+        auto g = mutex->lock.try_lock();
+        if (!g) return EDDY_EAGAIN;
+        mutex->held = std::move(*g);
+        return EDDY_OK;
+    } catch (...) {
+        eddy::capi::outcome o;
+        eddy::capi::set_current_exception(o);
+        return o.status;
+    }
+}
+
+int eddy_mutex_unlock(eddy_mutex* mutex) noexcept {
+    if (mutex == nullptr) return EDDY_EINVAL;
+    if (mutex->loop->closed) return EDDY_ECLOSED;
+    mutex->loop->sync();
+    if (!mutex->held.owns_lock()) return EDDY_ESTATE;
+    mutex->held = eddy::mutex::guard(); // to who waits longest
+    mutex->loop->touched();
+    return EDDY_OK;
+}

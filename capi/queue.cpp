@@ -1,0 +1,152 @@
+#include "leaf.hpp"
+
+#include "sync.hpp"
+
+using eddy::capi::failed_op;
+using eddy::capi::item;
+using eddy::capi::leaf_op;
+using eddy::capi::take_nothing;
+
+namespace {
+
+using items = eddy::queue<item>;
+using get_operation = decltype(std::declval<items&>().get());
+using put_operation = decltype(std::declval<items&>().put(std::declval<item>()));
+using join_operation = decltype(std::declval<items&>().join());
+
+void move_to(eddy_op& op, item&& i) noexcept {
+    void* const p = i.release();
+    op.out.set_value(p, i.free_function());
+}
+
+struct take_item {
+    void operator()(eddy_op& op, get_operation& leaf) const noexcept { move_to(op, leaf.take()); }
+    void failed(eddy_op&, get_operation&) const noexcept {}
+};
+
+// A failed put keeps the item as its value.
+struct keep_item {
+    void operator()(eddy_op&, put_operation&) const noexcept {}
+    void failed(eddy_op& op, put_operation& leaf) const noexcept { move_to(op, std::move(leaf.item())); }
+};
+
+using get_op = leaf_op<get_operation, take_item>;
+using put_op = leaf_op<put_operation, keep_item>;
+using join_op = leaf_op<join_operation, take_nothing>;
+
+// What an exception of the C++ face says in C, for functions that return a status.
+int current_error() noexcept {
+    eddy::capi::outcome o;
+    eddy::capi::set_current_exception(o);
+    return o.status == EDDY_EINVAL ? EDDY_ESTATE : o.status;
+}
+
+} // namespace
+
+void eddy_queue::handle(unsigned requests) noexcept {
+    if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
+}
+
+int eddy_queue_new(eddy_loop* loop, std::size_t capacity, eddy_free_fn item_free, eddy_queue** out) noexcept {
+    if (out == nullptr) return EDDY_EINVAL;
+    *out = nullptr;
+    if (loop == nullptr) return EDDY_EINVAL;
+    if (loop->closed) return EDDY_ECLOSED;
+    loop->sync();
+    *out = eddy::capi::make<eddy_queue>(*loop, capacity, item_free);
+    return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
+}
+
+eddy_op* eddy_queue_put(eddy_queue* queue, void* pointer) noexcept {
+    if (queue == nullptr) return nullptr;
+    eddy_loop& l = *queue->loop;
+    item mine(pointer, queue->item_free); // freed here when there is no memory for the op
+    if (!l.closed) {
+        l.sync();
+        return put_op::start(l, {}, queue->items, std::move(mine));
+    }
+    eddy_op* const op = failed_op(l, EDDY_ECLOSED);
+    if (op != nullptr) move_to(*op, std::move(mine));
+    return op;
+}
+
+eddy_op* eddy_queue_get(eddy_queue* queue) noexcept {
+    if (queue == nullptr) return nullptr;
+    if (queue->loop->closed) return failed_op(*queue->loop, EDDY_ECLOSED);
+    queue->loop->sync();
+    return get_op::start(*queue->loop, {}, queue->items);
+}
+
+int eddy_queue_try_put(eddy_queue* queue, void* pointer) noexcept {
+    if (queue == nullptr) return EDDY_EINVAL;
+    if (queue->loop->closed) return EDDY_ECLOSED;
+    queue->loop->sync();
+    item i(pointer, queue->item_free);
+    int status = EDDY_OK;
+    try {
+        if (!queue->items.try_put(std::move(i))) status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
+    } catch (...) {
+        status = current_error();
+    }
+    static_cast<void>(i.release()); // put, or still the caller's
+    queue->loop->touched();
+    return status;
+}
+
+int eddy_queue_try_get(eddy_queue* queue, void** out) noexcept {
+    if (out == nullptr) return EDDY_EINVAL;
+    *out = nullptr;
+    if (queue == nullptr) return EDDY_EINVAL;
+    if (queue->loop->closed) return EDDY_ECLOSED;
+    queue->loop->sync();
+    int status = EDDY_OK;
+    try {
+        auto i = queue->items.try_get();
+        if (i)
+            *out = i->release();
+        else
+            status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
+    } catch (...) {
+        status = current_error();
+    }
+    queue->loop->touched();
+    return status;
+}
+
+void eddy_queue_close(eddy_queue* queue) noexcept {
+    if (queue == nullptr || queue->loop->closed) return;
+    queue->loop->sync();
+    try {
+        queue->items.close();
+    } catch (...) {
+        static_cast<void>(current_error()); // on another loop than its own: overlapping calls, which are not allowed
+    }
+    queue->loop->touched();
+}
+
+std::size_t eddy_queue_size(const eddy_queue* queue) noexcept {
+    if (queue == nullptr) return 0;
+    if (!queue->loop->closed) queue->loop->sync();
+    return queue->items.size();
+}
+
+int eddy_queue_done(eddy_queue* queue) noexcept {
+    if (queue == nullptr) return EDDY_EINVAL;
+    if (queue->loop->closed) return EDDY_ECLOSED;
+    queue->loop->sync();
+    int status = EDDY_OK;
+    try {
+        queue->items.task_done();
+    } catch (...) {
+        status = current_error();
+    }
+    queue->loop->touched();
+    return status;
+}
+
+eddy_op* eddy_queue_join(eddy_queue* queue) noexcept {
+    if (queue == nullptr) return nullptr;
+    if (queue->loop->closed) return failed_op(*queue->loop, EDDY_ECLOSED);
+    queue->loop->sync();
+    return join_op::start(*queue->loop, {}, queue->items);
+}

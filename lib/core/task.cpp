@@ -1,0 +1,163 @@
+#include <eddy/core/record.hpp>
+#include <eddy/core/task.hpp>
+#include <eddy/core/task_handle.hpp>
+
+#include "core/state.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <typeinfo>
+
+namespace eddy::detail {
+
+void bad_coroutine_frame(const std::source_location& at) noexcept {
+    std::fprintf(
+        stderr,
+        "eddy: the coroutine at %s:%u was miscompiled: the compiler (GCC before 12.4) hands out a frame that was "
+        "never allocated. Usual cause: `if (co_await x)` or `while (co_await x)`. Write `bool ok = co_await x;` "
+        "first, or use GCC 13 or clang. See docs/compilers.md.\n",
+        at.file_name(), static_cast<unsigned>(at.line()));
+    std::abort();
+}
+
+void store_current_exception(result_slot& slot) noexcept {
+    std::exception_ptr e = std::current_exception();
+    bool is_cancelled = false;
+#if defined(__GLIBCXX__)
+    // Rethrowing only to learn the type would double the cost of every cancellation.
+    const std::type_info* type = e.__cxa_exception_type();
+    is_cancelled = type != nullptr && *type == typeid(cancelled);
+#else
+    try {
+        std::rethrow_exception(e);
+    } catch (const cancelled&) {
+        is_cancelled = true;
+    } catch (...) {
+    }
+#endif
+    // Also `cancelled` is kept: finding out its reason anew at each level would cost the square of the depth.
+    slot.error = std::move(e);
+    slot.st = is_cancelled ? engine::status::cancelled : engine::status::exception;
+}
+
+void destroy_chain(result_slot& top, engine::waiter* leaf) noexcept {
+    void* frame = leaf != nullptr ? leaf->target : top.child;
+    // Leaf first, and each frame cut off from its owner before it goes: no recursion however deep the chain.
+    while (frame != nullptr) {
+        result_slot* slot = std::coroutine_handle<promise_base>::from_address(frame).promise().slot;
+        slot->child = nullptr;
+        std::coroutine_handle<>::from_address(frame).destroy();
+        if (slot == &top) break;
+        frame = slot->parent;
+    }
+}
+
+task_extension& extension_of(engine::task_record& r) {
+    if (r.extension == nullptr) r.extension = new task_extension;
+    return *static_cast<task_extension*>(r.extension);
+}
+
+std::string name_of(const engine::task_record& r) {
+    const auto* x = static_cast<const task_extension*>(r.extension);
+    return x != nullptr && !x->name.empty() ? x->name : "task-" + std::to_string(r.id);
+}
+
+cancel_reason reason_of(const engine::task_record& r) {
+    const auto kind = static_cast<cancel_kind>(r.reason());
+    const auto* x = static_cast<const task_extension*>(r.extension);
+    return x == nullptr ? cancel_reason(kind) : cancel_reason(kind, x->cancel_text);
+}
+
+bool cancel_task(engine::task_record& r, const cancel_reason& reason) noexcept {
+    if (r.has(engine::scope::finished)) return false;
+    if (!r.has(engine::scope::requested) && !reason.text().empty()) {
+        try {
+            extension_of(r).cancel_text = reason.text();
+        } catch (const std::bad_alloc&) {
+            // The reason stays without its text.
+        }
+    }
+    engine::cancel_scope_tree(r, static_cast<engine::why>(reason.kind()));
+    return true;
+}
+
+std::exception_ptr exception_of(engine::task_record& r) {
+    result_slot& s = slot_of(r);
+    r.flags |= engine::scope::observed;
+    if (s.st == engine::status::cancelled) return std::make_exception_ptr(task_cancelled(reason_of(r), name_of(r)));
+    return s.error;
+}
+
+void apply(engine::task_record& r, const spawn_options& o) {
+    if (!o.name().empty()) extension_of(r).name = o.name();
+    if (o.exception_handler()) extension_of(r).handler = o.exception_handler();
+}
+
+void begin_record(engine::runnable& start) noexcept {
+    // `start` is the union member of the record's scope.
+    auto* s = reinterpret_cast<engine::scope*>(reinterpret_cast<char*>(&start) - offsetof(engine::scope, start));
+    auto& r = static_cast<engine::task_record&>(*s);
+    engine::loop_core& l = *r.loop;
+    r.flags &= ~std::uint32_t{engine::scope::unstarted};
+    ::new (&r.live) engine::scope_body{};
+    l.running = &r;
+    if (r.has(engine::scope::cancelled)) {
+        // Never ran: the frame, and with it the arguments, goes without having been entered.
+        slot_of(r).st = engine::status::cancelled;
+        l.finish_later(r);
+        return;
+    }
+    r.vtable->start(r);
+}
+
+void start_record(engine::task_record& r) noexcept { resume_address(slot_of(r).child); }
+
+void destroy_record_frames(engine::task_record& r) noexcept {
+    result_slot& top = slot_of(r);
+    if (top.st == engine::status::ok && top.child != nullptr) [[likely]] {
+        std::coroutine_handle<>::from_address(std::exchange(top.child, nullptr)).destroy();
+        return;
+    }
+    if (top.child != nullptr) {
+        engine::scope* s = &r;
+        while (s->live.first_child != nullptr)
+            s = s->live.first_child;
+        engine::waiter* leaf = r.has(engine::scope::abandoned) ? s->live.wait : nullptr;
+        destroy_chain(top, leaf);
+    }
+    if (top.st == engine::status::pending) top.st = engine::status::cancelled;
+    if (top.st == engine::status::cancelled) {
+        top.error = nullptr;
+        r.flags |= engine::scope::ended_cancelled;
+        if (!r.has(engine::scope::requested)) {
+            // The reason of whoever cancelled from above.
+            if (const engine::scope* by = engine::cancelling_scope(r); by != nullptr) {
+                r.flags |= static_cast<std::uint32_t>(by->reason()) << engine::scope::why_shift;
+            } else if (!r.has(engine::scope::abandoned)) {
+                top.st = engine::status::exception;
+                top.error = std::make_exception_ptr(std::logic_error(
+                    "eddy: task '" + name_of(r) + "' threw eddy::cancelled, but nobody had cancelled it"));
+                r.flags &= ~std::uint32_t{engine::scope::ended_cancelled};
+            }
+        }
+    }
+    if (top.st == engine::status::exception) r.flags |= engine::scope::failed;
+}
+
+void about_to_dispose(engine::task_record& r) noexcept {
+    if (r.has(engine::scope::failed) && !r.has(engine::scope::observed))
+        report(is_alive(r.loop) ? &loop_state::of(*r.loop) : nullptr, &r, "a task failed and nobody awaited it",
+               slot_of(r).error);
+    delete static_cast<task_extension*>(r.extension);
+    r.extension = nullptr;
+}
+
+std::size_t describe_join(const engine::task_record& awaited, char* out, std::size_t room) noexcept {
+    const int n = std::snprintf(out, room, "task %llu '%s'", static_cast<unsigned long long>(awaited.id),
+                                name_of(awaited).c_str());
+    return n < 0 ? 0 : std::min(static_cast<std::size_t>(n), room == 0 ? 0 : room - 1);
+}
+
+} // namespace eddy::detail

@@ -1,0 +1,138 @@
+// Operations that no coroutine waits in: this is how the C face uses them.
+#include <eddy/sync/waiting.hpp>
+
+#include <eddy/sync/event.hpp>
+#include <eddy/sync/mutex.hpp>
+#include <eddy/sync/queue.hpp>
+
+#include "sync/support.hpp"
+
+using namespace eddy;
+using namespace eddy_test;
+
+namespace {
+
+// An operation with a wait kind of its own, waiting in a scope of its own below the loop's root.
+template <class Op>
+class foreign {
+public:
+    template <class... Args>
+    explicit foreign(loop& l, Args&&... args) : op(std::in_place, std::forward<Args>(args)...) {
+        engine::open_scope(place, l.detail_state().root);
+        context c;
+        c.where = &place;
+        op->bind(c);
+        if (op->start()) return;
+        static_cast<engine::waiter&>(*op).kind = &kind;
+        op->suspend(this);
+    }
+    foreign(const foreign&) = delete;
+    ~foreign() {
+        op.reset();
+        engine::unlink_scope(place);
+    }
+    engine::scope place;
+    std::optional<Op> op;
+    int resumed = 0;
+
+private:
+    static void resume_it(engine::runnable& r) noexcept {
+        auto& w = static_cast<engine::waiter&>(r);
+        engine::loop_core::begin_resume(w);
+        ++static_cast<foreign*>(w.target)->resumed;
+    }
+    static constexpr engine::wait_kind make_kind() noexcept {
+        engine::wait_kind k = Op::kind;
+        k.resume = &resume_it;
+        return k;
+    }
+    static constexpr engine::wait_kind kind = make_kind();
+};
+
+} // namespace
+
+TEST_CASE("a foreign waiter and a coroutine wait for one mutex and one queue, in order") {
+    eddy_test::run([]() -> task<> {
+        loop& l = loop::current();
+        mutex m;
+        queue<int> q;
+        std::vector<int> seen;
+        auto g = co_await m.lock();
+        foreign<detail::lock_operation> first(l, m);
+        auto second = spawn(
+            [](mutex& mine, std::vector<int>& log) -> task<> {
+                const auto guard = co_await mine.lock();
+                log.push_back(2);
+            },
+            std::ref(m), std::ref(seen));
+        co_await settle_all();
+        CHECK(m.waiters() == 2);
+        g.unlock();
+        CHECK(m.locked());
+        CHECK(m.statistics().owner.empty());
+        co_await settle_all();
+        CHECK(first.resumed == 1);
+        CHECK(seen.empty());
+        {
+            const auto mine = first.op->take();
+            CHECK(mine.owns_lock());
+        }
+        co_await second;
+        CHECK(seen == std::vector<int>{2});
+
+        using get = decltype(q.get());
+        foreign<get> getter(l, q);
+        auto h = spawn([](queue<int>& mine, std::vector<int>& log) -> task<> { log.push_back(co_await mine.get()); },
+                       std::ref(q), std::ref(seen));
+        co_await settle_all();
+        co_await q.put(10);
+        co_await q.put(11);
+        co_await h;
+        CHECK(getter.op->take() == 10);
+        CHECK(seen == std::vector<int>{2, 11});
+    });
+}
+
+TEST_CASE("a foreign waiter that is dropped gives back what it had been granted, also when it was granted at once") {
+    eddy_test::run([]() -> task<> {
+        loop& l = loop::current();
+        mutex m;
+        queue<int> q;
+        using get = decltype(q.get());
+        {
+            foreign<detail::lock_operation> at_once(l, m);
+            CHECK(m.locked());
+            foreign<detail::lock_operation> waits(l, m);
+            CHECK(m.waiters() == 1);
+        }
+        CHECK(!m.locked());
+        CHECK(m.waiters() == 0);
+        co_await q.put(1);
+        co_await q.put(2);
+        {
+            foreign<get> at_once(l, q);
+            foreign<get> second(l, q);
+            foreign<get> waits(l, q);
+            CHECK(q.empty());
+            CHECK(q.statistics().getters == 1);
+        }
+        CHECK(q.try_get() == 1);
+        CHECK(q.try_get() == 2);
+    });
+}
+
+TEST_CASE("X-10 a foreign waiter has neither task nor line in the message") {
+    captured_stderr err;
+    eddy_test::run([]() -> task<> {
+        auto e = std::make_unique<event>();
+        foreign<detail::event_wait_operation> waits(loop::current(), *e);
+        CHECK(e->statistics().waiters == 1);
+        e.reset();
+        co_await settle_all();
+        CHECK(waits.resumed == 1);
+        CHECK(waits.op->state() == engine::status::object_destroyed);
+        CHECK(text_of(waits.op->error()) == "eddy: what was waited for has been destroyed: event.wait");
+        co_return;
+    });
+    CHECK(err.text() == "eddy: an event was destroyed while somebody waited for it: event.wait\n");
+}
