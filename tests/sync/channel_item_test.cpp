@@ -132,7 +132,8 @@ TEST_CASE("what comes back finds its place in the order, be the channel full or 
     });
 }
 
-TEST_CASE("capacity 0: an item whose receiver was destroyed is kept, though its send is over; it is the next received") {
+TEST_CASE(
+    "capacity 0: an item whose receiver was destroyed is kept, though its send is over; it is the next received") {
     eddy_test::run([]() -> task<> {
         channel<int> c(0);
         numbers seen;
@@ -328,6 +329,49 @@ TEST_CASE("items whose move may throw: it goes back when it does") {
     fickle::fuse = 1;
     CHECK_THROWS_AS(static_cast<void>(c.receive_blocking()), std::runtime_error);
     CHECK(c.receive_blocking()->value == 3);
+}
+
+TEST_CASE("a wait that is decided before it is parked, and whose mail has come by then, is woken all the same") {
+    // As the C face may do it: begun in one call, parked in another.
+    eddy_test::run([]() -> task<> {
+        static int resumed;
+        resumed = 0;
+        static constexpr engine::wait_kind mine{.name = "by hand",
+                                                .outside = true,
+                                                .pinned = false,
+                                                .abort = nullptr,
+                                                .describe = nullptr,
+                                                .resume = [](engine::runnable& r) noexcept {
+                                                    engine::loop_core::begin_resume(static_cast<engine::waiter&>(r));
+                                                    ++resumed;
+                                                }};
+        channel<int> c(1);
+        engine::scope place;
+        engine::open_scope(place, loop::current().detail_state().root);
+        context here;
+        here.where = &place;
+        {
+            auto op = c.receive();
+            op.bind(here);
+            const bool ready = op.start();
+            CHECK(!ready);
+            CHECK(c.try_send(7));
+            co_await settle_all(); // the mail comes, and passes over what is not parked
+            CHECK(resumed == 0);
+            static_cast<engine::waiter&>(op).kind = &mine;
+            op.suspend(nullptr);
+            co_await settle_all();
+            CHECK(resumed == 1);
+            CHECK(op.take() == 7);
+            auto dropped = c.receive();
+            dropped.bind(here);
+            const bool again = dropped.start();
+            CHECK(!again);
+            CHECK(c.try_send(8));
+        }
+        engine::unlink_scope(place);
+        CHECK(drain(c) == numbers{8});
+    });
 }
 
 TEST_CASE("a send that finds no memory has sent nothing and has its item; ends and returns need none") {

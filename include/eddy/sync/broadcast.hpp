@@ -168,20 +168,17 @@ public:
     class receiver;
 
     // std::logic_error when `capacity` is 0; std::bad_alloc: all the room is made here.
-    explicit broadcast(std::size_t capacity)
-        : state_(std::make_shared<detail::broadcast_state<T>>(capacity)) {}
+    explicit broadcast(std::size_t capacity) : state_(std::make_shared<detail::broadcast_state<T>>(capacity)) {}
     broadcast(const broadcast&) = delete;
     broadcast& operator=(const broadcast&) = delete;
     ~broadcast() { state_->end(); }
 
-    // Gives `v` to all receivers, and says how many they are; without any it is dropped. Never waits, no checkpoint; who
-    // waits runs later. O(waiters). Throws queue_closed, std::logic_error when tasks of another loop wait, and what
+    // Gives `v` to all receivers, and says how many they are; without any it is dropped. Never waits, no checkpoint;
+    // who waits runs later. O(waiters). Throws queue_closed, std::logic_error when tasks of another loop wait, and what
     // moving a T throws; nothing was sent then.
     std::size_t send(T v) { return state_->send(detail::queue_item<T>(std::move(v))); }
     // A receiver of all that is sent from now on. std::bad_alloc.
-    [[nodiscard]] receiver subscribe() {
-        return receiver(std::make_shared<detail::broadcast_reader<T>>(state_));
-    }
+    [[nodiscard]] receiver subscribe() { return receiver(std::make_shared<detail::broadcast_reader<T>>(state_)); }
     // No more sends. Receivers take what is left, then get nothing. Idempotent. std::logic_error when tasks of another
     // loop wait.
     void close() { state_->close(); }
@@ -211,9 +208,9 @@ public:
     }
 
     // co_await r.receive() -> std::optional<T>: the next item; empty once the broadcast is closed and all has been
-    // taken. Throws `lagged` when items were overwritten before their turn; the next call gives the oldest that is left.
-    // A checkpoint. Cancelled: nothing was taken. std::logic_error while another receive of this receiver waits, or when
-    // tasks of another loop wait. O(1), no allocation.
+    // taken. Throws `lagged` when items were overwritten before their turn; the next call gives the oldest that is
+    // left. A checkpoint. Cancelled: nothing was taken. std::logic_error while another receive of this receiver waits,
+    // or when tasks of another loop wait. O(1), no allocation.
     [[nodiscard]] detail::broadcast_receive_operation<T> receive() {
         return detail::broadcast_receive_operation<T>(reader("broadcast.receive"));
     }

@@ -11,9 +11,10 @@
 // With capacity 0 there is no place for items: a send completes when a receive takes its item.
 //
 // Cancelling: a send that throws has sent nothing, and its item is still in the operation. A receive that was assigned
-// an item returns it, even if it is cancelled before its loop has heard of it. An item that was assigned to an operation
-// which is destroyed before the task took it goes to the next receiver, or back to its place in the order, be the
-// channel full or not. So each item that was sent is received once, or is still in the channel when that is destroyed.
+// an item returns it, even if it is cancelled before its loop has heard of it. An item that was assigned to an
+// operation which is destroyed before the task took it goes to the next receiver, or back to its place in the order, be
+// the channel full or not. So each item that was sent is received once, or is still in the channel when that is
+// destroyed.
 #pragma once
 
 #include <eddy/sync/channel_core.hpp>
@@ -203,9 +204,11 @@ class channel_receive_operation;
 } // namespace detail
 
 // May be used by any thread, but for its construction and destruction; neither copyable nor movable. T is any movable
-// object type; its moves happen under the channel's lock, and must not use the channel. A wait for a channel counts as
-// woken from outside: no deadlock is reported meanwhile. Destroyed while somebody waits for it, it ends those waits with
-// object_destroyed and destroys the items it has; nobody may start to use it then. A loop may end while its tasks wait.
+// object type; it is moved, and what was moved from destroyed, under the channel's lock: there it must not use the
+// channel. A wait for a channel counts as
+// woken from outside: no deadlock is reported meanwhile. Destroyed while somebody waits for it, it ends those waits
+// with object_destroyed and destroys the items it has; nobody may start to use it then. A loop may end while its tasks
+// wait.
 template <class T>
 class channel {
     static_assert(std::is_object_v<T> && std::is_move_constructible_v<T>, "the items of a channel are movable objects");
@@ -224,8 +227,8 @@ public:
     // Checkpoints that wait their turn. When they throw (cancelled, object_destroyed, queue_closed, std::bad_alloc)
     // nothing was sent or received. O(1) and an allocation where a loop waits here for the first time.
 
-    // co_await c.send(v): waits while the channel is full; queue_closed once it is closed, also for those who wait then.
-    // A send that threw still has its item: `auto op = c.send(std::move(v));` and afterwards `op.item()`.
+    // co_await c.send(v): waits while the channel is full; queue_closed once it is closed, also for those who wait
+    // then. A send that threw still has its item: `auto op = c.send(std::move(v));` and afterwards `op.item()`.
     [[nodiscard]] detail::channel_send_operation<T> send(T v) {
         return detail::channel_send_operation<T>(state_, std::move(v));
     }

@@ -1,9 +1,9 @@
 // What a channel is made of, but for its items: the lock, the two lines, and the ways to the threads that wait.
 //
-// A *party* is one send or receive that waits, an operation of some loop or a thread that blocks. Whoever ends its wait,
-// on whichever thread, decides the outcome under the lock (from then on nobody can take it away) and then has it told: a
-// blocked thread by its condition variable, an operation by way of its loop's *port*, which has one mail node however
-// many parties it has news for. So a wake-up allocates nothing, and rings a loop once for many.
+// A *party* is one send or receive that waits, an operation of some loop or a thread that blocks. Whoever ends its
+// wait, on whichever thread, decides the outcome under the lock (from then on nobody can take it away) and then has it
+// told: a blocked thread by its condition variable, an operation by way of its loop's *port*, which has one mail node
+// however many parties it has news for. So a wake-up allocates nothing, and rings a loop once for many.
 #pragma once
 
 #include <eddy/core/promise.hpp>

@@ -38,8 +38,7 @@ protected:
 };
 
 template <class T>
-class channel_send_operation final
-    : public channel_operation<channel_send_operation<T>, T, channel_sender<T>> {
+class channel_send_operation final : public channel_operation<channel_send_operation<T>, T, channel_sender<T>> {
     using base = channel_operation<channel_send_operation, T, channel_sender<T>>;
 
 public:
@@ -69,8 +68,7 @@ private:
 };
 
 template <class T>
-class channel_receive_operation final
-    : public channel_operation<channel_receive_operation<T>, T, channel_receiver<T>> {
+class channel_receive_operation final : public channel_operation<channel_receive_operation<T>, T, channel_receiver<T>> {
     using base = channel_operation<channel_receive_operation, T, channel_receiver<T>>;
 
 public:

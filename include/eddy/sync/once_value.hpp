@@ -94,9 +94,9 @@ public:
     }
 
     // co_await o.get_or_init(f) -> T& (void: nothing). f() -> task<T> is run when there is no value and nobody else is
-    // making one; it is kept alive by the operation. A checkpoint. Throws what f throws; cancelled while f runs: so is f,
-    // and the next in line makes the value. std::logic_error when f asks for the value that it is to make, or when tasks
-    // of another loop wait.
+    // making one; it is kept alive by the operation. A checkpoint. Throws what f throws; cancelled while f runs: so is
+    // f, and the next in line makes the value. std::logic_error when f asks for the value that it is to make, or when
+    // tasks of another loop wait.
     template <class F>
     requires detail::task_function<std::decay_t<F>&>
     [[nodiscard]] auto get_or_init(F&& f) {

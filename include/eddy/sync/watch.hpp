@@ -5,8 +5,8 @@
 //     for (bool more = true; more; more = co_await mine.changed()) apply(mine.get()); // the first one too
 //
 // Each update counts the version up; a receiver remembers the version that it has been told of. So several updates
-// before it looks are one change, and the value it finds is the newest. The last value stays readable when the watch has
-// been closed or destroyed.
+// before it looks are one change, and the value it finds is the newest. The last value stays readable when the watch
+// has been closed or destroyed.
 #pragma once
 
 #include <eddy/sync/subscription.hpp>
