@@ -43,15 +43,13 @@ bool channel_core::closed() const noexcept {
 
 channel_port& channel_core::port_of(engine::loop_core& l) {
     const std::shared_ptr<loop_hub>& hub = loop_state::of(l).hub;
-    channel_port* idle = nullptr;
-    for (channel_port* p = ports_.get(); p != nullptr; p = p->following.get()) {
+    for (channel_port* p = ports_.get(); p != nullptr; p = p->following.get())
         if (p->hub == hub) return *p;
-        if (p->parties == 0 && !p->posted && p->hub->box.closed()) idle = p;
-    }
-    if (idle != nullptr) { // its loop has gone
-        idle->hub = hub;
-        return *idle;
-    }
+    for (channel_port* p = ports_.get(); p != nullptr; p = p->following.get())
+        if (p->parties == 0 && !p->posted && p->hub->box.closed()) { // its loop has gone
+            p->hub = hub;
+            return *p;
+        }
     auto fresh = std::make_unique<channel_port>(*this, hub);
     fresh->deliver = [](engine::mail& m) noexcept {
         auto& p = static_cast<channel_port&>(m);

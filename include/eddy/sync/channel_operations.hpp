@@ -123,19 +123,19 @@ template <class T>
 std::optional<T> channel<T>::receive_blocking() {
     detail::check_may_block("channel.receive_blocking");
     struct waiting : detail::channel_receiver<T> {
-        explicit waiting(const detail::cell_ref<detail::channel_state<T>>& c) noexcept : state(c) {}
+        explicit waiting(const detail::cell_ref<detail::channel_state<T>>& c) noexcept : of(c) {}
         waiting(const waiting&) = delete;
         ~waiting() {
-            if (this->item.has_value()) state->give_back(*this); // moving it has thrown
+            if (this->item.has_value()) of->give_back(*this); // moving it has thrown
         }
-        detail::cell_ref<detail::channel_state<T>> state;
+        detail::cell_ref<detail::channel_state<T>> of; // the channel may be destroyed meanwhile
     } r(state_);
-    r.state->receive_blocking(r);
+    r.of->receive_blocking(r);
     std::optional<T> v;
     if (r.item.has_value()) {
         v.emplace(std::move(r.item->value()));
         r.item.reset();
-        r.state->taken();
+        r.of->taken();
     } else if (r.outcome != engine::status::closed) {
         detail::throw_channel_ended(r.outcome, "channel.receive_blocking");
     }
