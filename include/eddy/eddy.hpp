@@ -33,8 +33,12 @@
 #include <eddy/io/process.hpp>
 #include <eddy/io/signal.hpp>
 #include <eddy/offload/offload.hpp>
+#include <eddy/sync/broadcast.hpp>
+#include <eddy/sync/channel.hpp>
 #include <eddy/sync/event.hpp>
 #include <eddy/sync/mutex.hpp>
+#include <eddy/sync/once_value.hpp>
 #include <eddy/sync/queue.hpp>
 #include <eddy/sync/semaphore.hpp>
+#include <eddy/sync/watch.hpp>
 #include <eddy/testing/virtual_loop.hpp>

@@ -17,16 +17,6 @@ constinit thread_local blocking_function around_blocking = nullptr;
 
 namespace {
 
-struct blocking {
-    blocking() noexcept {
-        if (around_blocking != nullptr) around_blocking(true);
-    }
-    ~blocking() {
-        if (around_blocking != nullptr) around_blocking(false);
-    }
-    blocking(const blocking&) = delete;
-};
-
 bool is_thread_of(const std::shared_ptr<loop_hub>& hub) noexcept {
     return hub != nullptr && hub->thread == std::this_thread::get_id();
 }
@@ -37,7 +27,7 @@ void remote_state_base::wait() {
     if (is_done()) return;
     if (is_thread_of(hub))
         throw std::logic_error("eddy: remote_task::get() on the loop's own thread would wait for ever");
-    const blocking told;
+    const blocking_section told;
     std::unique_lock lock(guard);
     ended_cv.wait(lock, [this] { return ended; });
 }
@@ -46,7 +36,7 @@ bool remote_state_base::wait_for(duration d) {
     if (is_done()) return true;
     if (is_thread_of(hub))
         throw std::logic_error("eddy: remote_task::wait_for() on the loop's own thread would block it");
-    const blocking told;
+    const blocking_section told;
     std::unique_lock lock(guard);
     const auto now = std::chrono::steady_clock::now();
     const auto until = d >= std::chrono::steady_clock::time_point::max() - now

@@ -74,6 +74,17 @@ struct loop_state : engine::loop_core { // virtual: testing::virtual_loop adds t
 // Set on threads that run offloaded calls: told when such a call begins or ends to block on a task of a loop.
 using blocking_function = void (*)(bool begin) noexcept;
 extern constinit thread_local blocking_function around_blocking;
+// While one of these lives, this thread blocks so.
+class blocking_section {
+public:
+    blocking_section() noexcept {
+        if (around_blocking != nullptr) around_blocking(true);
+    }
+    ~blocking_section() {
+        if (around_blocking != nullptr) around_blocking(false);
+    }
+    blocking_section(const blocking_section&) = delete;
+};
 
 // `l` is a loop of this thread that still exists: handles, and so records, may outlive theirs.
 bool is_alive(const engine::loop_core* l) noexcept;

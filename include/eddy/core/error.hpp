@@ -69,9 +69,10 @@ public:
     cancelled_group() : error("eddy: the task group was cancelled before its body gave a value") {}
 };
 
-// put() on a closed queue, get() on a closed and empty one.
+// put() on a closed queue, get() on a closed and empty one; send() on a closed channel.
 class queue_closed : public error {
 public:
+    using error::error;
     queue_closed() : error("eddy: the queue is closed") {}
 };
 
