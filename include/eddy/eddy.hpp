@@ -33,6 +33,7 @@
 #include <eddy/io/process.hpp>
 #include <eddy/io/signal.hpp>
 #include <eddy/offload/offload.hpp>
+#include <eddy/sync/condition.hpp>
 #include <eddy/sync/event.hpp>
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/queue.hpp>
