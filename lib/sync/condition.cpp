@@ -89,7 +89,7 @@ bool condition_waiter::lock_again(mutex& m, engine::status outcome) noexcept {
 
 // The owner is who it was: the operation may have waited in a task of its own, as in a race.
 void condition_waiter::own_again() noexcept {
-    if (stage_ != stage::locking) return;
+    if (stage_ != stage::locking || is_waiting(*this) || state == engine::wait_state::aborting) return;
     stage_ = stage::over;
     mutex* const m = std::exchange(held_, nullptr);
     if (m == nullptr) { // destroyed, perhaps when it had been handed over already

@@ -109,7 +109,8 @@ TEST_CASE("CV-2 the lock is free during the wait, and held after it has returned
     });
 }
 
-TEST_CASE("CV-2 CV-10 cancelled or timed out, the guard owns the lock when the exception is seen, and no waiter is left") {
+TEST_CASE(
+    "CV-2 CV-10 cancelled or timed out, the guard owns the lock when the exception is seen, and no waiter is left") {
     eddy_test::run([]() -> task<> {
         shared s;
         auto h = spawn(wait_once, std::ref(s), 1);
@@ -201,7 +202,8 @@ TEST_CASE("CV-4 who is notified does not run while the lock is held, and stands 
         CHECK(s.m.waiters() == 2);
         co_await settle_all();
         CHECK(s.seen.empty());
-        CHECK(contains(dump_text(), "waits for condition.wait, locking again: mutex.lock held by '" + this_task::name()));
+        CHECK(
+            contains(dump_text(), "waits for condition.wait, locking again: mutex.lock held by '" + this_task::name()));
         g.unlock();
         co_await h;
         CHECK(s.seen == order{10, 1});
@@ -209,7 +211,8 @@ TEST_CASE("CV-4 who is notified does not run while the lock is held, and stands 
     });
 }
 
-TEST_CASE("CV-5 cancelled while waiting, it throws once it has the lock, however long that takes and often it is asked") {
+TEST_CASE(
+    "CV-5 cancelled while waiting, it throws once it has the lock, however long that takes and often it is asked") {
     eddy_test::run([]() -> task<> {
         shared s;
         auto h = spawn(
@@ -243,7 +246,8 @@ TEST_CASE("CV-5 cancelled while waiting, it throws once it has the lock, however
     });
 }
 
-TEST_CASE("CV-6 CV-7 cancelled while it locks again, it throws once it has the lock, and the notification is the next one's") {
+TEST_CASE("CV-6 CV-7 cancelled while it locks again, it throws once it has the lock, and the notification is the next "
+          "one's") {
     eddy_test::run([]() -> task<> {
         shared s;
         auto all = waiters(s, 3);

@@ -41,17 +41,17 @@ public:
     condition& operator=(const condition&) = delete;
     ~condition();
 
-    // co_await c.wait(guard). Unlocks, waits until it is notified, locks again in its turn. A checkpoint. Notified first
-    // and cancelled later it throws as well, unless it had been handed the lock before; the notification is then
-    // somebody else's. After it returned or threw, `guard` owns the lock. `guard` must outlive the wait. Without a
-    // notification it does not return, but what it was notified of may be over by the time it has the lock: loop.
-    // std::logic_error when `guard` owns nothing or the lock of another mutex, or when tasks of another loop wait. O(1),
-    // no allocation.
+    // co_await c.wait(guard). Unlocks, waits until it is notified, and locks again in its turn. A checkpoint. `guard`
+    // must outlive the wait; it owns the lock when the wait has returned, or has thrown (cancelled, object_destroyed),
+    // which may take as long as others hold the lock. Cancelled after it was notified, but before it was handed the
+    // lock, it throws, and the notification goes to the next. What it was notified of may be over by the time it has
+    // the lock: call it in a loop. std::logic_error when `guard` owns nothing or the lock of another mutex, or when
+    // tasks of another loop wait. O(1), no allocation.
     [[nodiscard]] detail::condition_wait_operation wait(mutex::guard& guard) noexcept;
-    // The same until pred() is true; at once when it is true already. A checkpoint. `pred` is kept by value, runs on the
-    // loop with the lock held, and must not unlock. What it throws ends the wait; the guard owns the lock.
+    // The same until pred() is true; at once when it is true already. A checkpoint. `pred` is kept by value, runs on
+    // the loop with the lock held, and must not unlock. What it throws ends the wait; the guard owns the lock.
     template <class Pred>
-        requires std::predicate<std::decay_t<Pred>&>
+    requires std::predicate<std::decay_t<Pred>&>
     [[nodiscard]] auto wait(mutex::guard& guard, Pred&& pred) {
         return detail::condition_test_operation<std::decay_t<Pred>>(*this, guard, std::forward<Pred>(pred));
     }
