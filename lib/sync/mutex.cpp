@@ -34,9 +34,7 @@ mutex_statistics mutex::statistics() const {
 }
 
 void mutex::guard::unlock() {
-    if (held_ == nullptr)
-        throw std::logic_error(
-            "eddy: unlock() of a guard that owns no lock: unlocked already, moved from, or its mutex is gone");
+    if (held_ == nullptr) detail::throw_owns_no_lock();
     std::exchange(held_, nullptr)->give_back();
 }
 

@@ -79,6 +79,11 @@ void throw_locks_again(const char* what, const engine::task_record& owner) {
                            " that it holds already: it would wait for itself for ever");
 }
 
+void throw_owns_no_lock() {
+    throw std::logic_error(
+        "eddy: unlock() of a guard that owns no lock: unlocked already, moved from, or its mutex is gone");
+}
+
 void throw_ended(const engine::waiter& w) {
     if (w.result != engine::status::object_destroyed) throw_status(w.result, w.where);
     throw object_destroyed(std::string("eddy: what was waited for has been destroyed: ") + wait_text(w).c_str());

@@ -41,6 +41,8 @@ std::size_t describe_lock(const char* what, const engine::scope& where, const en
                           std::size_t room) noexcept;
 // `owner` is the running task: its record exists. `what`: "a mutex".
 [[noreturn]] void throw_locks_again(const char* what, const engine::task_record& owner);
+// unlock() of a guard that has nothing.
+[[noreturn]] void throw_owns_no_lock();
 
 // As snprintf, but gives the length of what is there; for wait_kind::describe.
 std::size_t describe_as(char* out, std::size_t room, const char* format, ...) noexcept
@@ -59,6 +61,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return list_.size(); } // O(n)
     [[nodiscard]] engine::runnable* front() const noexcept { return list_.front(); }
+    [[nodiscard]] const engine::runnable* after(const engine::runnable* r) const noexcept { return list_.after(r); }
     void add(engine::waiter& w) noexcept {
         loop_ = w.where->loop;
         list_.push_back(w);
