@@ -33,12 +33,16 @@
 #include <eddy/io/process.hpp>
 #include <eddy/io/signal.hpp>
 #include <eddy/offload/offload.hpp>
+#include <eddy/sync/barrier.hpp>
 #include <eddy/sync/broadcast.hpp>
 #include <eddy/sync/channel.hpp>
+#include <eddy/sync/condition.hpp>
 #include <eddy/sync/event.hpp>
+#include <eddy/sync/latch.hpp>
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/once_value.hpp>
 #include <eddy/sync/queue.hpp>
 #include <eddy/sync/semaphore.hpp>
+#include <eddy/sync/shared_mutex.hpp>
 #include <eddy/sync/watch.hpp>
 #include <eddy/testing/virtual_loop.hpp>

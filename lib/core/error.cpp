@@ -89,6 +89,8 @@ void throw_status(engine::status s, const engine::scope* where) {
         throw timeout_error();
     case engine::status::closed:
         throw queue_closed();
+    case engine::status::broken:
+        throw broken_barrier();
     case engine::status::object_destroyed:
         throw object_destroyed("eddy: the object that was waited for has been destroyed");
     default:

@@ -6,11 +6,6 @@ namespace eddy {
 
 namespace detail {
 
-void throw_negative(const char* what, std::ptrdiff_t value) {
-    throw std::logic_error(std::string("eddy: ") + what + "(" + std::to_string(value) +
-                           "): the count can't be negative");
-}
-
 namespace {
 
 std::ptrdiff_t not_negative(const char* what, std::ptrdiff_t n) {

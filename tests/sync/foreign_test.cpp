@@ -1,9 +1,12 @@
 // Operations that no coroutine waits in: this is how the C face uses them.
 #include <eddy/sync/waiting.hpp>
 
+#include <eddy/sync/barrier.hpp>
+#include <eddy/sync/condition.hpp>
 #include <eddy/sync/event.hpp>
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/queue.hpp>
+#include <eddy/sync/shared_mutex.hpp>
 
 #include "sync/support.hpp"
 
@@ -118,6 +121,74 @@ TEST_CASE("a foreign waiter that is dropped gives back what it had been granted,
         }
         CHECK(q.try_get() == 1);
         CHECK(q.try_get() == 2);
+    });
+}
+
+TEST_CASE("CV-2 CV-7 a foreign waiter at a condition: notified, dropped and cancelled at any stage") {
+    eddy_test::run([]() -> task<> {
+        loop& l = loop::current();
+        mutex m;
+        condition c(m);
+        using wait = detail::condition_wait_operation;
+        auto mine = co_await m.lock();
+        {
+            foreign<wait> first(l, c, mine);
+            CHECK(!mine.owns_lock());
+            mutex::guard other = co_await m.lock();
+            std::optional<foreign<wait>> second(std::in_place, l, c, other);
+            CHECK(c.statistics().waiters == 2);
+            auto g = co_await m.lock();
+            c.notify_one();
+            // Asked while it locks again; the other has the notification then, and is dropped with it.
+            engine::cancel_scope_tree(first.place, engine::why::requested);
+            CHECK(c.statistics().waiters == 0);
+            second.reset();
+            CHECK(m.waiters() == 1);
+            CHECK(first.resumed == 0);
+            g.unlock();
+            co_await settle_all();
+            CHECK(first.resumed == 1);
+            CHECK(first.op->state() == engine::status::cancelled);
+            CHECK(mine.owns_lock());
+        }
+        // Without a coroutine to resume, a lock that was granted comes to the guard by the operation's end.
+        {
+            foreign<wait> third(l, c, mine);
+            auto g = co_await m.lock();
+            c.notify_one();
+            g.unlock();
+            CHECK(!mine.owns_lock());
+        }
+        CHECK(mine.owns_lock());
+        mine.unlock();
+        CHECK(!m.locked());
+    });
+}
+
+TEST_CASE("LK-16 BA-4 foreign waiters at a shared_mutex and a barrier that are dropped are in nobody's way") {
+    eddy_test::run([]() -> task<> {
+        loop& l = loop::current();
+        shared_mutex m;
+        barrier b(2);
+        {
+            foreign<detail::shared_mutex_operation<true>> reader(l, m);
+            std::optional<foreign<detail::shared_mutex_operation<false>>> writer(std::in_place, l, m);
+            foreign<detail::shared_mutex_operation<true>> behind(l, m);
+            CHECK(m.statistics().waiting_readers == 1);
+            writer.reset();
+            CHECK(m.statistics().readers == 2);
+            foreign<detail::barrier_operation> waits(l, b);
+            CHECK(b.statistics().waiters == 1);
+        }
+        CHECK(m.statistics().readers == 0);
+        CHECK(b.statistics().waiters == 0);
+        {
+            foreign<detail::barrier_operation> waits(l, b);
+            const std::size_t index = co_await b.arrive_and_wait();
+            CHECK(index == 1);
+            co_await settle_all();
+            CHECK(waits.op->take() == 0);
+        }
     });
 }
 

@@ -1,6 +1,9 @@
-// Queues when memory has run out: an operation that needs some fails and has changed nothing; those that give back,
-// close or destroy need none.
+// When memory has run out: an operation of a queue that needs some fails and has changed nothing; those that give back,
+// close or destroy need none. The other primitives never need any.
+#include <eddy/sync/barrier.hpp>
+#include <eddy/sync/latch.hpp>
 #include <eddy/sync/queue.hpp>
+#include <eddy/sync/shared_mutex.hpp>
 
 #include <eddy/flow/settle.hpp>
 
@@ -110,4 +113,41 @@ TEST_CASE("shutdown that finds no memory for the list has not closed the queue; 
         q.close();
     }
     CHECK(q.shutdown().size() == 8);
+}
+
+TEST_CASE("waiting at a shared_mutex, a barrier and a latch, leaving and letting go need no memory") {
+    eddy_test::run([]() -> task<> {
+        shared_mutex m;
+        barrier b(2);
+        latch l(2);
+        int passed = 0;
+        auto visit = [](shared_mutex& lock, barrier& two, latch& all, int& n) -> task<> {
+            {
+                const auto alone = co_await lock.lock();
+                co_await yield();
+            }
+            const auto share = co_await lock.lock_shared();
+            static_cast<void>(co_await two.arrive_and_wait());
+            co_await all.arrive_and_wait();
+            ++n;
+        };
+        std::vector<task_handle<>> visitors;
+        for (int i = 0; i < 4; ++i)
+            visitors.push_back(spawn(visit, std::ref(m), std::ref(b), std::ref(l), std::ref(passed)));
+        auto g = co_await m.lock();
+        {
+            const no_memory now;
+            for (int i = 0; i < 3; ++i)
+                co_await yield();
+            const std::size_t bytes = loop::current().statistics().bytes;
+            visitors[0].cancel();
+            destroy_task(visitors[1]);
+            g.unlock();
+            for (int i = 0; i < 20; ++i)
+                co_await yield();
+            CHECK(loop::current().statistics().bytes < bytes);
+        }
+        CHECK(passed == 2);
+        CHECK(l.try_wait());
+    });
 }

@@ -82,6 +82,12 @@ public:
     using error::error;
 };
 
+// A barrier that was aborted, or reset while one waited there.
+class broken_barrier : public error {
+public:
+    broken_barrier() : error("eddy: the barrier is broken: it was aborted, or reset while tasks waited") {}
+};
+
 // A promise was destroyed without a value.
 class broken_promise : public error {
 public:

@@ -15,6 +15,7 @@ enum class status : std::int32_t {
     closed = -10005,
     busy = -10007,
     state = -10008,
+    broken = -10013,
     exception = -10014,
     // Inside only; the C face says `closed`.
     object_destroyed = -10901,

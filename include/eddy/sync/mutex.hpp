@@ -7,7 +7,6 @@
 // frame is destroyed hands it on.
 #pragma once
 
-#include <eddy/engine/task_record.hpp>
 #include <eddy/sync/waiting.hpp>
 
 #include <optional>
@@ -15,6 +14,7 @@
 
 namespace eddy {
 
+class condition;
 class mutex;
 
 // What mutex::statistics() tells. Right at once, also after a cancel.
@@ -27,6 +27,7 @@ struct mutex_statistics {
 
 namespace detail {
 
+class condition_waiter;
 class lock_operation;
 
 // Where a lock is. Tied both ways, so that either may go first.
@@ -41,6 +42,14 @@ protected:
 
 private:
     friend eddy::mutex;
+};
+
+// Who stands in a mutex's line and is handed the lock: lock(), and a condition's wait that locks again. `result` holds
+// how the wait is to end once it has the lock, when not with ok.
+class lock_waiter : public engine::waiter, public lock_holder {
+protected:
+    lock_waiter() noexcept = default;
+    ~lock_waiter() = default;
 };
 
 } // namespace detail
@@ -70,6 +79,8 @@ public:
     [[nodiscard]] mutex_statistics statistics() const;
 
 private:
+    friend condition;
+    friend detail::condition_waiter;
     friend detail::lock_operation;
 
     void give_to(detail::lock_holder& h, const engine::task_record* owner) noexcept {
@@ -84,15 +95,14 @@ private:
     }
     void serve_next() noexcept;
     inline void check_wait(const engine::scope& where) const;
-    [[noreturn]] void refuse_owner() const;
-    std::size_t describe(const engine::scope& where, char* out, std::size_t room) const noexcept;
-    const engine::task_record* find_owner(const engine::scope& root, std::size_t most) const noexcept;
+    [[nodiscard]] const engine::task_record* owner() const noexcept { return holder_ == nullptr ? nullptr : owner_; }
 
     detail::lock_holder* holder_ = nullptr;
     // Only compared, never followed: a guard that lies outside its task's frame may outlive the task. Valid while
     // locked.
     const engine::task_record* owner_ = nullptr;
     detail::waiting_line waiters_;
+    condition* conditions_ = nullptr; // those on this mutex
 };
 
 class [[nodiscard("the lock is released when the guard goes")]] mutex::guard : private detail::lock_holder {
@@ -117,6 +127,7 @@ public:
 
 private:
     friend mutex;
+    friend detail::condition_waiter;
     friend detail::lock_operation;
     // The owner stays the same.
     explicit guard(mutex* m) noexcept : lock_holder(m) {
@@ -130,18 +141,11 @@ private:
 
 namespace detail {
 
-// The task that `s` is part of: usually `s` itself. Null outside of tasks.
-inline const engine::task_record* owner_of(const engine::scope& s) noexcept {
-    const engine::scope* at = &s;
-    while (at != nullptr && !at->has(engine::scope::is_task))
-        at = at->parent;
-    return static_cast<const engine::task_record*>(at);
-}
-
-class lock_operation final : public sync_operation<lock_operation>, private lock_holder {
+class lock_operation final : public sync_operation<lock_operation, lock_waiter> {
     static std::size_t describe_it(const engine::waiter& w, char* out, std::size_t room) noexcept {
         if (!is_waiting(w)) return describe_as(out, room, "%s", w.kind->name);
-        return static_cast<const lock_operation&>(w).mutex_->describe(*w.where, out, room);
+        const mutex& m = *static_cast<const lock_operation&>(w).mutex_;
+        return describe_lock(w.kind->name, *w.where, m.owner(), out, room);
     }
 
 public:
@@ -154,7 +158,7 @@ public:
                                             .resume = &resume_frame};
 
     explicit lock_operation(mutex& m) noexcept : mutex_(&m) {}
-    lock_operation(lock_operation&& other) : sync_operation(std::move(other)), lock_holder(), mutex_(other.mutex_) {}
+    lock_operation(lock_operation&& other) : sync_operation(std::move(other)), mutex_(other.mutex_) {}
     ~lock_operation() {
         end();
         if (held_ != nullptr) held_->give_back(); // granted, and nobody took it
@@ -180,7 +184,7 @@ private:
 inline void mutex::check_wait(const engine::scope& where) const {
     waiters_.check_loop(where, detail::lock_operation::kind.name);
     if (owner_ != nullptr && owner_ == detail::owner_of(where)) [[unlikely]]
-        refuse_owner();
+        detail::throw_locks_again("a mutex", *owner_);
 }
 
 inline detail::lock_operation mutex::lock() noexcept { return detail::lock_operation(*this); }

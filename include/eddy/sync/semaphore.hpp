@@ -181,8 +181,6 @@ private:
     std::ptrdiff_t count_;
 };
 
-[[noreturn]] void throw_negative(const char* what, std::ptrdiff_t value);
-
 } // namespace detail
 
 inline detail::acquire_operation semaphore::acquire(std::ptrdiff_t k) {

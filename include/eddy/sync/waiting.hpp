@@ -6,19 +6,44 @@
 #pragma once
 
 #include <eddy/core/operation.hpp>
+#include <eddy/engine/task_record.hpp>
 
 #include <cstddef>
 #include <initializer_list>
+#include <string>
 
 namespace eddy::detail {
 
 // The exception for an operation that did not succeed: for object_destroyed a text with primitive, task and line.
 [[noreturn]] void throw_ended(const engine::waiter& w);
 [[noreturn]] void throw_other_loop(const char* what);
+// "semaphore.acquire(-1): the count can't be negative".
+[[noreturn]] void throw_negative(const char* what, std::ptrdiff_t value);
 // std::logic_error when a loop other than `bound` runs on this thread. `what`: "event.set".
 void check_running_loop(const engine::loop_core& bound, const char* what);
 // The task that runs on this thread, or null.
 const engine::task_record* running_task() noexcept;
+// The task that `s` is part of: usually `s` itself. Null outside of tasks.
+inline const engine::task_record* owner_of(const engine::scope& s) noexcept {
+    const engine::scope* at = &s;
+    while (at != nullptr && !at->has(engine::scope::is_task))
+        at = at->parent;
+    return static_cast<const engine::task_record*>(at);
+}
+// `owner`, which may have ended, when it is found among the living of the loop of `root`, in at most `most` places;
+// else null.
+const engine::task_record* find_owner(const engine::scope& root, const engine::task_record* owner,
+                                      std::size_t most) noexcept;
+// The same on the loop that runs here, as its name; empty when there is none.
+std::string name_of_owner(const engine::task_record* owner);
+// "mutex.lock held by 'writer'".
+std::size_t describe_lock(const char* what, const engine::scope& where, const engine::task_record* owner, char* out,
+                          std::size_t room) noexcept;
+// `owner` is the running task: its record exists. `what`: "a mutex".
+[[noreturn]] void throw_locks_again(const char* what, const engine::task_record& owner);
+// unlock() of a guard that has nothing.
+[[noreturn]] void throw_owns_no_lock();
+
 // As snprintf, but gives the length of what is there; for wait_kind::describe.
 std::size_t describe_as(char* out, std::size_t room, const char* format, ...) noexcept
     __attribute__((format(printf, 3, 4)));
@@ -36,6 +61,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return list_.size(); } // O(n)
     [[nodiscard]] engine::runnable* front() const noexcept { return list_.front(); }
+    [[nodiscard]] const engine::runnable* after(const engine::runnable* r) const noexcept { return list_.after(r); }
     void add(engine::waiter& w) noexcept {
         loop_ = w.where->loop;
         list_.push_back(w);
@@ -64,8 +90,10 @@ private:
     engine::loop_core* loop_ = nullptr; // valid while somebody waits
 };
 
-// Finishes all who wait with object_destroyed, and says so in one line on standard error, except at shutdown.
-// `what`: "a queue".
+// Says in one line on standard error, except at shutdown, that `what`, "a queue", goes while somebody waits. False when
+// nobody does.
+bool announce_destroyed(const char* what, std::initializer_list<waiting_line*> lines) noexcept;
+// Does so, and finishes all who wait with object_destroyed.
 void detach_waiters(const char* what, std::initializer_list<waiting_line*> lines) noexcept;
 
 // A leaf operation on a primitive.
