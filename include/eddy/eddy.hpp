@@ -20,6 +20,7 @@
 #include <eddy/core/task_handle.hpp>
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/cancel_scope.hpp>
+#include <eddy/flow/exception_group.hpp>
 #include <eddy/flow/finally.hpp>
 #include <eddy/flow/gather.hpp>
 #include <eddy/flow/interval.hpp>
