@@ -23,6 +23,7 @@
 #include <eddy/flow/exception_group.hpp>
 #include <eddy/flow/finally.hpp>
 #include <eddy/flow/gather.hpp>
+#include <eddy/flow/generator.hpp>
 #include <eddy/flow/interval.hpp>
 #include <eddy/flow/race.hpp>
 #include <eddy/flow/settle.hpp>
