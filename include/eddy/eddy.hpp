@@ -19,7 +19,9 @@
 #include <eddy/core/task.hpp>
 #include <eddy/core/task_handle.hpp>
 #include <eddy/core/this_task.hpp>
+#include <eddy/flow/as_completed.hpp>
 #include <eddy/flow/cancel_scope.hpp>
+#include <eddy/flow/completions.hpp>
 #include <eddy/flow/exception_group.hpp>
 #include <eddy/flow/finally.hpp>
 #include <eddy/flow/gather.hpp>
@@ -30,6 +32,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/task_group.hpp>
 #include <eddy/flow/timeout.hpp>
+#include <eddy/flow/wait.hpp>
 #include <eddy/flow/with.hpp>
 #include <eddy/io/pipe.hpp>
 #include <eddy/io/process.hpp>

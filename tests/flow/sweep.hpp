@@ -16,7 +16,7 @@ namespace eddy_test {
 inline bool is_disturbance(const std::exception_ptr& e) {
     if (!holds<eddy::exception_group>(e))
         return e == nullptr || holds<eddy::task_cancelled>(e) || holds<eddy::timeout_error>(e) ||
-               holds<std::bad_alloc>(e);
+               holds<eddy::cancelled_group>(e) || holds<std::bad_alloc>(e);
     try {
         std::rethrow_exception(e);
     } catch (const eddy::exception_group& g) {
