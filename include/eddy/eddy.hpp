@@ -31,6 +31,7 @@
 #include <eddy/flow/settle.hpp>
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/task_group.hpp>
+#include <eddy/flow/task_set.hpp>
 #include <eddy/flow/timeout.hpp>
 #include <eddy/flow/wait.hpp>
 #include <eddy/flow/with.hpp>
