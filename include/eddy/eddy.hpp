@@ -32,6 +32,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/task_group.hpp>
 #include <eddy/flow/task_set.hpp>
+#include <eddy/flow/task_status.hpp>
 #include <eddy/flow/timeout.hpp>
 #include <eddy/flow/wait.hpp>
 #include <eddy/flow/with.hpp>
