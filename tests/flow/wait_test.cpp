@@ -216,6 +216,37 @@ TEST_CASE("WA-7 cancelling who waits leaves the tasks running, and no listener o
     });
 }
 
+TEST_CASE("WA-7 cancelled and satisfied in one tick: whichever was first, and once") {
+    eddy_test::run([]() -> task<> {
+        for (const bool cancel_first : {true, false}) {
+            CAPTURE(cancel_first);
+            any_task_handle waiter;
+            std::vector<any_task_handle> all;
+            bool returned = false;
+            const auto ends = [&]() -> task<> {
+                co_await sleep(1ms);
+                if (cancel_first) waiter.cancel();
+            };
+            const auto cancels = [&]() -> task<> {
+                co_await sleep(1ms);
+                waiter.cancel();
+            };
+            const auto waits = [&]() -> task<> {
+                auto r = co_await wait(all);
+                returned = r.pending.empty();
+                co_await checkpoint();
+            };
+            all.push_back(spawn(ends));
+            auto second = spawn(cancels);
+            waiter = spawn(waits);
+            auto o = co_await settle(waiter);
+            CHECK(waiter.was_cancelled());
+            CHECK(returned == !cancel_first);
+            co_await second;
+        }
+    });
+}
+
 TEST_CASE("WA-8 10^4 waits against a task that never ends leave nothing behind") {
     eddy_test::run([]() -> task<> {
         any_task_handle immortal = spawn([]() -> task<> { co_await sleep_forever(); });

@@ -270,9 +270,9 @@ public:
 
     // Waits for the next value; empty when the body has ended, and ever after. What the body throws comes out, and ends
     // it. No checkpoint by itself: the body's awaits are. Cancelled inside one of them, the body unwinds and has ended,
-    // and next() throws `cancelled`; a value that it yields all the same is delivered. (A loser of a race drops its value,
-    // as a task does.) One next() at a time: a second one is std::logic_error. The generator stays where it is until the
-    // operation has been awaited. O(1), allocates nothing.
+    // and next() throws `cancelled`; a value that it yields all the same is delivered. (A loser of a race drops its
+    // value, as a task does.) One next() at a time: a second one is std::logic_error. The generator stays where it is
+    // until the operation has been awaited. O(1), allocates nothing.
     [[nodiscard]] detail::next_operation<T> next() noexcept { return detail::next_operation<T>(frame_); }
 
     // Ends it: the co_yield where the body stands throws `cancelled`, and what the body awaits while it unwinds is
