@@ -82,9 +82,14 @@ void loop_core::finish(task_record& r) noexcept {
     unlink_scope(r);
     --live_tasks;
     while (r.joiners != nullptr) {
-        auto& w = static_cast<waiter&>(*r.joiners);
-        remove_joiner(r, w);
-        grant(w, status::ok);
+        runnable& j = *r.joiners;
+        remove_joiner(r, j);
+        if (j.kind == nullptr) [[unlikely]] {
+            auto& listener = static_cast<end_listener&>(j);
+            listener.ended(listener, r);
+        } else {
+            grant(static_cast<waiter&>(j), status::ok);
+        }
     }
     if (parent.has(scope::is_group)) {
         auto& g = static_cast<group_core&>(parent);

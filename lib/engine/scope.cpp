@@ -76,23 +76,23 @@ task_record* task_of(scope& s) noexcept {
     return nullptr;
 }
 
-void add_joiner(task_record& r, waiter& w) noexcept {
+void add_joiner(task_record& r, runnable& j) noexcept {
     if (r.joiners == nullptr) {
-        w.next = w.prev = &w;
-        r.joiners = &w;
+        j.next = j.prev = &j;
+        r.joiners = &j;
     } else {
-        runnable_list::insert_before(*r.joiners, w);
+        runnable_list::insert_before(*r.joiners, j);
     }
 }
 
-void remove_joiner(task_record& r, waiter& w) noexcept {
-    if (w.next == &w) {
-        w.next = w.prev = nullptr;
+void remove_joiner(task_record& r, runnable& j) noexcept {
+    if (j.next == &j) {
+        j.next = j.prev = nullptr;
         r.joiners = nullptr;
         return;
     }
-    if (r.joiners == &w) r.joiners = w.next;
-    w.unlink();
+    if (r.joiners == &j) r.joiners = j.next;
+    j.unlink();
 }
 
 } // namespace eddy::engine

@@ -16,13 +16,23 @@ void race_group::on_first_done(child_group& g, engine::task_record& r) noexcept 
         }
         return;
     }
+    if (self.only_success && slot_of(r).st != engine::status::ok) {
+        ++self.failures;
+        // While cancelled from outside a failure is one of clean-up: nobody's, unless all fail.
+        if (!self.has(engine::scope::cancelled)) r.flags |= engine::scope::observed;
+        return;
+    }
     self.winner = any_task_handle(r);
     engine::cancel_scope_tree(self, engine::why::sibling_failed);
+    self.end_losers();
+}
+
+void race_group::end_losers() noexcept {
     // What was granted in this tick and not taken is undone by destroying its frame: nothing is lost with a loser. Only
     // where the operation itself waits: coroutines inside it (timeout(d, task), finally, groups) end by themselves.
     for (bool again = true; again;) {
         again = false;
-        for (engine::task_record* loser : self.undoable) {
+        for (engine::task_record* loser : undoable) {
             engine::scope* s = loser;
             while (s->first_child() != nullptr && !s->has(engine::scope::is_group))
                 s = s->first_child();

@@ -19,9 +19,15 @@ struct record_kind {
 struct task_record : scope {
     const record_kind* vtable = nullptr;
     void* extension = nullptr;   // name, task-locals, own exception handler: made by the call that needs it
-    runnable* joiners = nullptr; // who waits for the end, circular, FIFO
+    runnable* joiners = nullptr; // who waits for the end (waiters) or only hears of it (end_listeners), circular, FIFO
     std::uint64_t id = 0;
     std::source_location spawned_at;
+};
+
+// Hears of a task's end, without a wait of its own in a scope: one wait can be for many tasks. Off the list by then;
+// the frames have gone, the outcome is there. Must not run user code.
+struct end_listener : runnable { // its `kind` is null, a waiter's is not
+    void (*ended)(end_listener&, task_record&) noexcept = nullptr;
 };
 
 // A scope whose tasks are its own: with_task_group, gather, race.
@@ -37,7 +43,8 @@ inline void release(task_record& r) noexcept {
     if (--r.refs == 0) r.vtable->dispose(r);
 }
 
-void add_joiner(task_record& r, waiter& w) noexcept;
-void remove_joiner(task_record& r, waiter& w) noexcept;
+// `j`: a waiter or an end_listener.
+void add_joiner(task_record& r, runnable& j) noexcept;
+void remove_joiner(task_record& r, runnable& j) noexcept;
 
 } // namespace eddy::engine

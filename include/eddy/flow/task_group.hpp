@@ -3,6 +3,7 @@
 
 #include <eddy/flow/group_base.hpp>
 #include <eddy/flow/settle.hpp>
+#include <eddy/flow/task_status.hpp>
 
 #include <string>
 
@@ -64,6 +65,34 @@ public:
     auto spawn(spawn_options o, F&& f, Args&&... args) {
         check();
         return handle_to(detail::spawn_call(children_, &o, o.at(), std::forward<F>(f), std::forward<Args>(args)...));
+    }
+
+    // Spawns `f(task_status<T>&) -> task<void>` when awaited, waits until it calls started(v), and gives v; the task
+    // goes on as a child like others. T comes from f's parameter; for a generic lambda write start<T>(f). A task that
+    // fails before started() fails start() and not the group; one that returns before it is std::logic_error; one that
+    // somebody else cancels before it gives task_cancelled. A checkpoint. Cancelled: the task, and nothing else of the
+    // group, is cancelled, and start() waits for its end.
+    template <class F>
+    [[nodiscard]] auto start(F&& f, std::source_location at = std::source_location::current()) {
+        return start<detail::status_value_t<std::decay_t<F>>>(spawn_options(at), std::forward<F>(f));
+    }
+    template <class F>
+    [[nodiscard]] auto start(spawn_options o, F&& f) {
+        return start<detail::status_value_t<std::decay_t<F>>>(std::move(o), std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires detail::task_function<std::decay_t<F>&, task_status<T>&>
+    [[nodiscard]] auto start(F&& f, std::source_location at = std::source_location::current()) {
+        return start<T>(spawn_options(at), std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires detail::task_function<std::decay_t<F>&, task_status<T>&>
+    [[nodiscard]] auto start(spawn_options o, F&& f) {
+        static_assert(std::is_void_v<detail::task_result_t<std::decay_t<F>&, task_status<T>&>>,
+                      "what start() spawns returns task<void>: its value is what it gives to started()");
+        check();
+        return detail::start_operation<std::decay_t<F>, T>(children_, std::decay_t<F>(std::forward<F>(f)),
+                                                           std::move(o));
     }
 
     // Cancels the body and every child. Idempotent; the first reason wins.
