@@ -18,6 +18,7 @@
 #include <eddy/core/stop_token.hpp>
 #include <eddy/core/task.hpp>
 #include <eddy/core/task_handle.hpp>
+#include <eddy/core/task_local.hpp>
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/cancel_scope.hpp>
 #include <eddy/flow/finally.hpp>
