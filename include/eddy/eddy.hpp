@@ -38,4 +38,5 @@
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/queue.hpp>
 #include <eddy/sync/semaphore.hpp>
+#include <eddy/testing/sweep.hpp>
 #include <eddy/testing/virtual_loop.hpp>

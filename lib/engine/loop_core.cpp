@@ -102,9 +102,11 @@ void loop_core::finish(task_record& r) noexcept {
 }
 
 runnable* loop_core::pick() noexcept {
-    if (hooks_ == nullptr || hooks_->pick == nullptr) return current_->pop_front();
+    if (hooks_->pick == nullptr) return current_->pop_front();
     std::size_t skip = hooks_->pick(hooks_->user, current_->size());
+    // The hook may cancel (sweeps do), and what lets go of its wait leaves the list.
     runnable* r = current_->front();
+    if (r == nullptr) return nullptr;
     while (skip-- > 0)
         if (runnable* n = current_->after(r); n != nullptr) r = n;
     r->unlink();
@@ -136,7 +138,10 @@ void loop_core::run_tick() noexcept {
     ++ticks_;
     std::swap(current_, ready_); // the old tick's list is empty
     while (!current_->empty()) {
-        run_one(hooks_ == nullptr ? *current_->pop_front() : *pick());
+        if (hooks_ == nullptr) [[likely]]
+            run_one(*current_->pop_front());
+        else if (runnable* r = pick(); r != nullptr)
+            run_one(*r);
         if (++since_clock_ >= clock_budget) [[unlikely]] {
             resumptions_ += since_clock_;
             since_poll_ += since_clock_;
