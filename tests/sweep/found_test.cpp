@@ -42,3 +42,35 @@ TEST_CASE("a gather_settled that finds no memory for its second child: the first
     };
     CHECK(failures(f) > 3);
 }
+
+TEST_CASE("a time limit around a race whose timer finds no memory: its children are joined, then std::bad_alloc") {
+    // They had begun, and the group that they belong to was destroyed with them in it: std::terminate.
+    const auto around_race = []() -> task<> {
+        auto inner = race(waits(), waits());
+        auto op = move_on_after(1ms, std::move(inner));
+        const auto first = co_await op;
+        demand(!first.has_value(), "a sleeper won");
+    };
+    CHECK(failures(around_race) > 3);
+    const auto around_gather = []() -> task<> {
+        try {
+            auto op = timeout(1ms, gather(waits(), waits()));
+            co_await op;
+        } catch (const timeout_error&) {
+        }
+    };
+    CHECK(failures(around_gather) > 3);
+    // What waits alone, and what ends in spite of it.
+    const auto around_sleep = []() -> task<> {
+        auto op = move_on_after(1s, sleep_forever());
+        co_await op;
+    };
+    CHECK(failures(around_sleep) > 0);
+    const auto around_task = []() -> task<> {
+        const auto quick = []() -> task<int> { co_return 1; };
+        auto op = timeout(1s, quick());
+        const int n = co_await op;
+        demand(n == 1, "another value");
+    };
+    CHECK(failures(around_task) > 0);
+}
