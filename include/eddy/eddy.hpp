@@ -18,6 +18,7 @@
 #include <eddy/core/stop_token.hpp>
 #include <eddy/core/task.hpp>
 #include <eddy/core/task_handle.hpp>
+#include <eddy/core/task_local.hpp>
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/as_completed.hpp>
 #include <eddy/flow/cancel_scope.hpp>
@@ -52,4 +53,5 @@
 #include <eddy/sync/semaphore.hpp>
 #include <eddy/sync/shared_mutex.hpp>
 #include <eddy/sync/watch.hpp>
+#include <eddy/testing/sweep.hpp>
 #include <eddy/testing/virtual_loop.hpp>

@@ -34,6 +34,7 @@ void run_call(engine::runnable& r) noexcept {
     loop_state& l = *c.owner;
     const std::shared_ptr<timer_call> keep = settle_call(c);
     l.running = nullptr;
+    const locals_scope locals(std::move(c.locals));
     const std::function<void()> f = std::move(c.f);
     c.f = nullptr;
     try {
@@ -50,6 +51,7 @@ std::shared_ptr<timer_call> make_call(loop_state& l, std::function<void()> f, co
     if (!f) throw std::logic_error(std::string("eddy: ") + what + " needs a function, and got an empty one");
     auto c = std::make_shared<timer_call>();
     c->f = std::move(f);
+    c->locals = captured_locals();
     c->owner = &l;
     c->engine::runnable::kind = &call_kind;
     c->fire = [](engine::timer& t) noexcept {
@@ -70,6 +72,7 @@ std::shared_ptr<timer_call> make_call(loop_state& l, std::function<void()> f, co
 void timer_handle::cancel() noexcept {
     if (!pending()) return;
     const std::shared_ptr<detail::timer_call> keep = detail::settle_call(*call_);
+    const detail::local_values values = std::move(call_->locals);
     const std::function<void()> dead = std::move(call_->f);
     call_->f = nullptr;
 }

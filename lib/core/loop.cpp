@@ -104,6 +104,7 @@ loop::~loop() {
     while (s.calls != nullptr) {
         const std::shared_ptr<detail::timer_call> keep = detail::settle_call(*s.calls);
         keep->f = nullptr; // also where a timer_handle outlives us
+        keep->locals = {};
     }
     // What post() has accepted is run; who waits for a task that has ended is told.
     s.hub->box.refuse();

@@ -12,6 +12,7 @@ namespace detail {
 namespace {
 
 struct posted : engine::mail {
+    local_values locals; // to run it with
     std::function<void()> f;
     loop_hub* hub = nullptr;
 };
@@ -22,8 +23,10 @@ bool post_to_hub(loop_hub& hub, std::function<void()> f) {
     if (!f) throw std::logic_error("eddy: post needs a function, and got an empty one");
     auto p = std::make_unique<posted>();
     p->f = std::move(f);
+    p->locals = captured_locals();
     p->deliver = [](engine::mail& m) noexcept {
         const std::unique_ptr<posted> mine(static_cast<posted*>(&m));
+        const locals_scope locals(std::move(mine->locals));
         try {
             mine->f();
         } catch (...) {

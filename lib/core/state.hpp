@@ -35,6 +35,7 @@ struct loop_part {
 // A plain callback: soon, or when a timer fires. Holds itself while it is pending.
 struct timer_call : engine::runnable, engine::timer, std::enable_shared_from_this<timer_call> {
     std::function<void()> f;
+    local_values locals; // to run it with
     loop_state* owner = nullptr;
     std::shared_ptr<timer_call> self;
     timer_call* next_call = nullptr;

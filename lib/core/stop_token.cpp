@@ -10,6 +10,7 @@ namespace {
 void run_stop(engine::runnable& r) noexcept {
     // The callbacks may close the scope, and so drop the entry.
     std::stop_source source = static_cast<detail::stop_entry&>(r).source;
+    loop::current().detail_state().running = nullptr; // they are no part of the task that ran before
     source.request_stop();
 }
 

@@ -114,10 +114,22 @@ void begin_record(engine::runnable& start) noexcept {
 
 void start_record(engine::task_record& r) noexcept { resume_address(slot_of(r).child); }
 
+namespace {
+
+// Handles may keep the record for long; the values are the task's, and go with it.
+void drop_locals(engine::task_record& r) noexcept {
+    if (r.extension == nullptr) [[likely]]
+        return;
+    const local_values dead = std::move(static_cast<task_extension*>(r.extension)->locals);
+}
+
+} // namespace
+
 void destroy_record_frames(engine::task_record& r) noexcept {
     result_slot& top = slot_of(r);
     if (top.st == engine::status::ok && top.child != nullptr) [[likely]] {
         std::coroutine_handle<>::from_address(std::exchange(top.child, nullptr)).destroy();
+        drop_locals(r);
         return;
     }
     if (top.child != nullptr) {
@@ -144,6 +156,7 @@ void destroy_record_frames(engine::task_record& r) noexcept {
         }
     }
     if (top.st == engine::status::exception) r.flags |= engine::scope::failed;
+    drop_locals(r);
 }
 
 void about_to_dispose(engine::task_record& r) noexcept {

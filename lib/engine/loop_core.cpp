@@ -75,9 +75,11 @@ void loop_core::finish(task_record& r) noexcept {
         ::new (&r.live) scope_body{};
     }
     // The frame first: what it owned is gone before anyone learns that the task has ended.
+    scope* const before = running;
+    running = &r; // destructors in it are part of the task, whoever ends it
     r.vtable->destroy_frames(r);
+    running = before == &r ? nullptr : before;
     r.flags |= scope::finished;
-    if (running == &r) running = nullptr;
     scope& parent = *r.parent;
     unlink_scope(r);
     --live_tasks;
@@ -105,9 +107,11 @@ void loop_core::finish(task_record& r) noexcept {
 }
 
 runnable* loop_core::pick() noexcept {
-    if (hooks_ == nullptr || hooks_->pick == nullptr) return current_->pop_front();
+    if (hooks_->pick == nullptr) return current_->pop_front();
     std::size_t skip = hooks_->pick(hooks_->user, current_->size());
+    // The hook may cancel (sweeps do), and what lets go of its wait leaves the list.
     runnable* r = current_->front();
+    if (r == nullptr) return nullptr;
     while (skip-- > 0)
         if (runnable* n = current_->after(r); n != nullptr) r = n;
     r->unlink();
@@ -139,7 +143,10 @@ void loop_core::run_tick() noexcept {
     ++ticks_;
     std::swap(current_, ready_); // the old tick's list is empty
     while (!current_->empty()) {
-        run_one(hooks_ == nullptr ? *current_->pop_front() : *pick());
+        if (hooks_ == nullptr) [[likely]]
+            run_one(*current_->pop_front());
+        else if (runnable* r = pick(); r != nullptr)
+            run_one(*r);
         if (++since_clock_ >= clock_budget) [[unlikely]] {
             resumptions_ += since_clock_;
             since_poll_ += since_clock_;

@@ -36,8 +36,10 @@ bool child_group::cancel_with(const cancel_reason& r) noexcept {
 
 void child_group::discard_children() noexcept {
     first_done = nullptr;
-    while (engine::scope* c = live.first_child)
+    while (engine::scope* c = live.first_child) {
+        c->flags |= abandoned; // it ends cancelled though nobody has cancelled it
         loop->finish(static_cast<engine::task_record&>(*c));
+    }
 }
 
 void child_group::fail(std::exception_ptr e, engine::task_record* from) noexcept {

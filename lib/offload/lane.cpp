@@ -279,7 +279,7 @@ void offload_lane::work(drainer& d) noexcept {
     const std::int64_t began = time_now();
     std::int64_t before = began;
     for (unsigned n = 1; offload_job* job = claim(); ++n) {
-        job->run(*job);
+        run_with_locals(*job);
         push_done(d.done, *job);
         const std::int64_t now = time_now();
         if (n == calls_a_turn || now - began >= ns_a_turn) {
@@ -296,7 +296,7 @@ void offload_lane::work_as_helper() noexcept {
     const at_work here(*this, true);
     for (;;) {
         while (offload_job* job = claim()) {
-            job->run(*job);
+            run_with_locals(*job);
             push_done(helpers_done_, *job);
             announce();
         }

@@ -23,6 +23,9 @@
 
 namespace eddy::detail {
 
+// Calls the function with the values (task_local) of the task that waits; what it sets is gone afterwards.
+void run_with_locals(offload_job& job) noexcept;
+
 class offload_lane final : public loop_part, public std::enable_shared_from_this<offload_lane>, private engine::timer {
 public:
     // ---- the loop's thread

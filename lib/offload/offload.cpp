@@ -32,10 +32,11 @@ constexpr engine::wait_kind run_kind{.name = "offload",
                                      .describe = nullptr,
                                      .resume = [](engine::runnable& r) noexcept {
                                          offload_job& job = *static_cast<offload_step&>(r).job;
-                                         job.run(job);
+                                         engine::loop_core& l = *job.waits->where->loop;
+                                         l.running = nullptr; // it is no task, here as on a thread
+                                         run_with_locals(job);
                                          job.forget(job);
-                                         engine::waiter& w = *std::exchange(job.waits, nullptr);
-                                         w.where->loop->grant(w, engine::status::ok);
+                                         l.grant(*std::exchange(job.waits, nullptr), engine::status::ok);
                                      }};
 
 // From the drain: callbacks of the token are user code, which has no place inside cancel().
@@ -49,6 +50,11 @@ constexpr engine::wait_kind stop_kind{
 
 } // namespace
 
+void run_with_locals(offload_job& job) noexcept {
+    const locals_scope locals(job.locals);
+    job.run(job);
+}
+
 void prepare_offload(engine::loop_core& l) {
     loop_state& s = loop_state::of(l);
     if (s.uv == nullptr || s.offload != nullptr) return;
@@ -60,6 +66,7 @@ void prepare_offload(engine::loop_core& l) {
 
 void submit_offload(offload_job& job, engine::waiter& w) noexcept {
     job.waits = &w;
+    job.locals = captured_locals();
     engine::loop_core& l = *w.where->loop;
     if (offload_lane* lane = lane_of(l); lane != nullptr) {
         lane->push(job);

@@ -189,6 +189,13 @@ private:
     Op op_;
 };
 
+// Found where another library's coroutine awaits an operation: it has no scope, and so could not be cancelled.
+template <operation Op>
+void operator co_await(Op&&) {
+    static_assert(sizeof(Op) == 0, "an eddy operation can only be awaited inside an eddy::task; other coroutines can "
+                                   "spawn one, and be told of its end by a callback");
+}
+
 // Whether an operation's suspend() hands over to another coroutine.
 template <class Op> concept transferring = !std::is_void_v<decltype(std::declval<Op&>().suspend(nullptr))>;
 

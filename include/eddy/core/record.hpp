@@ -2,6 +2,7 @@
 #pragma once
 
 #include <eddy/core/error_context.hpp>
+#include <eddy/core/local_values.hpp>
 #include <eddy/core/task.hpp>
 
 #include <string>
@@ -40,6 +41,7 @@ struct task_extension {
     std::string name;
     exception_handler handler;
     std::string cancel_text;
+    local_values locals; // while it runs
 };
 
 task_extension& extension_of(engine::task_record& r);
@@ -50,6 +52,8 @@ bool cancel_task(engine::task_record& r, const cancel_reason& reason) noexcept;
 // The exception of a failed or cancelled task, as whoever awaits it gets it; null when it has a value.
 std::exception_ptr exception_of(engine::task_record& r);
 void apply(engine::task_record& r, const spawn_options& o);
+// Gives a new task the values of the running one (task_local.hpp). std::bad_alloc.
+void inherit_locals(engine::task_record& r);
 
 // Shared by all records.
 void start_record(engine::task_record& r) noexcept;
@@ -91,6 +95,21 @@ struct record_with final : record<T> {
     static void operator delete(void* p) noexcept { engine::deallocate(p, sizeof(record_with)); }
 };
 
+// A record whose task could not be launched goes with its extension.
+struct record_disposer {
+    template <class R>
+    void operator()(R* r) const noexcept {
+        R::dispose(*r);
+    }
+};
+
+// What a new record needs besides its task.
+inline void furnish(engine::task_record& r, const spawn_options* o) {
+    if (o != nullptr) detail::apply(r, *o);
+    if (locals_in_use.load(std::memory_order_relaxed)) [[unlikely]]
+        inherit_locals(r);
+}
+
 // Ties a task to its record and hands it to the loop. The record's only reference is the task's own.
 template <class T>
 void launch(record<T>& r, const engine::record_kind& kind, task<T>&& t, engine::scope& parent,
@@ -112,8 +131,8 @@ record<T>& spawn_record(engine::scope& parent, task<T>&& t, const spawn_options*
     if (!mine.valid()) throw std::bad_alloc();
     auto* r = new R(no_callable{});
     if (r == nullptr) throw std::bad_alloc();
-    std::unique_ptr<R> owner(r);
-    if (o != nullptr) detail::apply(*r, *o);
+    std::unique_ptr<R, record_disposer> owner(r);
+    furnish(*r, o);
     launch<T>(*owner.release(), R::kind, std::move(mine), parent, at);
     return *r;
 }
@@ -125,11 +144,11 @@ auto& spawn_call(engine::scope& parent, const spawn_options* o, const std::sourc
     static_assert(alignof(R) <= 16, "over-aligned callables and arguments are not supported: box them");
     auto* r = new R(std::forward<F>(f), std::forward<Args>(args)...);
     if (r == nullptr) throw std::bad_alloc();
-    std::unique_ptr<R> owner(r);
+    std::unique_ptr<R, record_disposer> owner(r);
     task<T> t =
         std::apply([r](auto&... as) -> task<T> { return std::invoke(std::move(r->f), std::move(as)...); }, r->args);
     if (!t.valid()) throw std::bad_alloc();
-    if (o != nullptr) detail::apply(*r, *o);
+    furnish(*r, o);
     launch<T>(*owner.release(), R::kind, std::move(t), parent, at);
     return static_cast<record<T>&>(*r);
 }

@@ -250,6 +250,13 @@ private:
     std::coroutine_handle<promise_type> handle_;
 };
 
+// Found where another library's coroutine awaits a task.
+template <class T>
+void operator co_await(task<T>&&) {
+    static_assert(sizeof(task<T>) == 0, "an eddy::task can only be awaited inside an eddy::task; other coroutines can "
+                                        "spawn it, and be told of its end by a callback");
+}
+
 namespace detail {
 
 struct task_access {

@@ -93,12 +93,21 @@ public:
             scope_.leave();
             throw;
         }
-        if (self().opened()) return false;
-        result_ = engine::status::no_memory;
-        scope_.leave();
-        return true;
+        // The inner operation has begun, and may have children: it has to be waited for in any case.
+        if (!self().opened()) [[unlikely]]
+            result_ = engine::status::no_memory;
+        return false;
     }
-    auto suspend(void* frame) noexcept { return inner_.suspend(frame); }
+    auto suspend(void* frame) noexcept {
+        if constexpr (transferring<Inner>) {
+            const std::coroutine_handle<> next = inner_.suspend(frame);
+            give_up_without_memory();
+            return next;
+        } else {
+            inner_.suspend(frame);
+            give_up_without_memory();
+        }
+    }
 
 protected:
     // What the inner operation ended with; closes the scope.
@@ -107,7 +116,9 @@ protected:
         return result_;
     }
     bool finish() noexcept {
+        const bool gave_up = result_ == engine::status::no_memory;
         result_ = inner_.state();
+        if (gave_up && scope_.ended_by_own(result_)) result_ = engine::status::no_memory;
         scope_.leave();
         return true;
     }
@@ -121,6 +132,11 @@ protected:
 
 private:
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
+    // Once it waits, so that the cancellation finds it.
+    void give_up_without_memory() noexcept {
+        if (result_ == engine::status::no_memory) [[unlikely]]
+            engine::cancel_scope_tree(scope_, engine::why::requested);
+    }
 };
 
 // A `maybe` that holds what `op` gives.

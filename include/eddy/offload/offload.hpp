@@ -11,6 +11,7 @@
 // On a loop with simulated time the function runs on the loop's thread, at a later step.
 #pragma once
 
+#include <eddy/core/local_values.hpp>
 #include <eddy/core/promise.hpp>
 #include <eddy/core/task.hpp>
 
@@ -42,6 +43,7 @@ struct offload_job {
     void (*forget)(offload_job&) noexcept = nullptr; // destroys the callable, on the loop's thread
     std::stop_source* stop = nullptr;                // null: the function does not take a token
     engine::waiter* waits = nullptr;
+    local_values locals; // of the task that calls
     // For lib/offload/lane.hpp.
     offload_job* after = nullptr;
     offload_job* before = nullptr;
@@ -192,6 +194,7 @@ struct abandoned_job : helper_job {
     virtual void run() noexcept = 0;  // on the helper thread, or on a simulated loop's; drops its reference
     virtual void drop() noexcept = 0; // instead of run()
     std::stop_source* stop = nullptr;
+    local_values locals; // of the task that calls
     abandoned_step step; // on a simulated loop
 };
 
