@@ -32,7 +32,10 @@
 #include <eddy/io/pipe.hpp>
 #include <eddy/io/process.hpp>
 #include <eddy/io/signal.hpp>
+#include <eddy/offload/from_thread.hpp>
+#include <eddy/offload/loop_thread.hpp>
 #include <eddy/offload/offload.hpp>
+#include <eddy/offload/thread_pool.hpp>
 #include <eddy/sync/event.hpp>
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/queue.hpp>
