@@ -137,8 +137,9 @@ requires(!detail::task_function<std::decay_t<F>, std::decay_t<Args>...> &&
 auto run(F&& f, Args&&... args) {
     using raw = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
     using R = std::conditional_t<std::is_lvalue_reference_v<raw>, raw, std::remove_cvref_t<raw>>;
-    return run(detail::call_in_task<R, std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                               std::forward<Args>(args)...));
+    return from_thread::run(detail::call_in_task<R, std::decay_t<F>, std::decay_t<Args>...>(
+        std::forward<F>(f), std::forward<Args>(args)...)); // qualified: eddy::run is near
+
 }
 
 // Runs `f()` on the loop soon, in the order of posting, and does not wait for it. False when the loop has ended, the
