@@ -41,7 +41,9 @@ void help_all() noexcept {
     const std::lock_guard lock(all.guard);
     // Backwards: a lane that goes when we let go of it is taken out, and moves only those behind it.
     for (std::size_t i = all.lanes.size(); i-- > 0;)
-        if (auto keep = std::static_pointer_cast<offload_lane>(all.lanes[i]->returns::weak_from_this().lock()); keep != nullptr) keep->help();
+        if (auto keep = std::static_pointer_cast<offload_lane>(all.lanes[i]->returns::weak_from_this().lock());
+            keep != nullptr)
+            keep->help();
 }
 
 void on_blocking(bool begin) noexcept {
@@ -60,13 +62,15 @@ public:
     at_work(offload_lane& lane, bool helper) noexcept {
         working_for = &lane;
         is_helper = helper;
-        around_blocking = &on_blocking;
     }
     ~at_work() {
-        around_blocking = nullptr;
+        around_blocking = before_; // a helper is a thread of a pool, which is told otherwise
         working_for = nullptr;
     }
     at_work(const at_work&) = delete;
+
+private:
+    const blocking_function before_ = std::exchange(around_blocking, &on_blocking);
 };
 
 } // namespace

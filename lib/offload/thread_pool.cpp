@@ -170,10 +170,11 @@ void pool_map_base::cancel(offload_job& job) noexcept {
     job.forget(job);
 }
 
-void pool_map_base::one_back(offload_job& job, const std::exception_ptr& error) noexcept {
+void pool_map_base::one_back(offload_job& job, bool ran, const std::exception_ptr& error) noexcept {
     job.waits = nullptr;
     --left;
     const bool failed = error != nullptr || job.lost != loss::none;
+    if (!ran && !failed) ended_early = true;
     if (failed && failure == nullptr && lost == loss::none) {
         failure = error;
         if (error == nullptr) lost = job.lost;

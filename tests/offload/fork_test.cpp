@@ -185,9 +185,7 @@ TEST_CASE("TH-19 what the child makes itself works: a loop, a pool, offload and 
         co_return x + y + z;
     };
     CHECK(eddy::run(main()) == 7); // the parent has had all of them, and their threads idle
-    const auto end = in_child([&] {
-        return eddy::run(main());
-    });
+    const auto end = in_child([&] { return eddy::run(main()); });
     CHECK(end.exited);
     CHECK(end.code == 7);
 }

@@ -128,10 +128,11 @@ TEST_CASE("TH-10 what a job runs belongs to the task that awaits it: it is cance
                     *in = true;
                     co_await for_ever();
                 };
-                co_await call(how, p, [out, inner, in = &b, gone = &e] {
+                auto op = call(how, p, [out, inner, in = &b, gone = &e] {
                     out->set_value(thrown_by([&] { from_thread::run(inner, in, gone); }));
                     from_thread::check_cancelled();
                 });
+                co_await std::move(op);
             };
             auto h = eddy::spawn(body, way, std::ref(pool), std::ref(began), std::ref(ended), text);
             while (!began)
@@ -155,10 +156,12 @@ TEST_CASE("a task that somebody else cancels is task_cancelled to the job; a shi
         eddy::any_task_handle child;
         auto op = pool.run([&child] {
             return thrown_by([&child] {
-                from_thread::run([](eddy::any_task_handle* h) -> task<void> {
-                    *h = eddy::this_task::handle();
-                    co_await for_ever();
-                }, &child);
+                from_thread::run(
+                    [](eddy::any_task_handle* h) -> task<void> {
+                        *h = eddy::this_task::handle();
+                        co_await for_ever();
+                    },
+                    &child);
             });
         });
         const auto body = [](decltype(op)& o) -> task<std::string> { co_return co_await o; };
@@ -181,7 +184,7 @@ TEST_CASE("TH-9 a job learns soon that whoever awaits it was cancelled, and why"
             thread_pool pool(1);
             const auto body = [](by how, thread_pool& p, std::shared_ptr<gate> mine,
                                  std::shared_ptr<std::promise<std::string>> out) -> task<void> {
-                co_await call(how, p, [mine, out] {
+                auto op = call(how, p, [mine, out] {
                     const bool before = from_thread::cancel_requested();
                     from_thread::check_cancelled();
                     mine->wait();
@@ -192,6 +195,7 @@ TEST_CASE("TH-9 a job learns soon that whoever awaits it was cancelled, and why"
                                    (from_thread::post([] {}) ? " posted" : ""));
                     from_thread::check_cancelled();
                 });
+                co_await std::move(op);
             };
             auto h = eddy::spawn(body, way, std::ref(pool), g, text);
             co_await until_arrived(*g, 1);
@@ -431,13 +435,14 @@ TEST_CASE("TH-14 an abandoned job whose loop has ended is told so, and does not 
         run_real([&]() -> task<void> {
             const auto body = [](by how, thread_pool& p, std::shared_ptr<gate> mine,
                                  std::shared_ptr<std::promise<std::string>> out) -> task<void> {
-                co_await call(how, p, [mine, out] {
+                auto op = call(how, p, [mine, out] {
                     from_thread::run([] {}); // the loop knows us
                     mine->wait();
                     std::string s = thrown_by([] { from_thread::run(add_later, 1, 2); });
                     s += from_thread::post([] {}) ? " posted" : " refused";
                     out->set_value(s);
                 });
+                co_await std::move(op);
             };
             auto h = eddy::spawn(body, in_pool ? by::pool_abandon : by::abandon, std::ref(pool), g, text);
             co_await until_arrived(*g, 1);
@@ -457,10 +462,12 @@ TEST_CASE("TH-14 a thread blocked in from_thread::run while its loop shuts down 
         const auto body = [](thread_pool& q, bool* in, std::shared_ptr<std::promise<std::string>> told) -> task<void> {
             auto op = q.run_abandon([in, told] {
                 told->set_value(thrown_by([&] {
-                    from_thread::run([](bool* b) -> task<void> {
-                        *b = true;
-                        co_await for_ever();
-                    }, in);
+                    from_thread::run(
+                        [](bool* b) -> task<void> {
+                            *b = true;
+                            co_await for_ever();
+                        },
+                        in);
                 }));
             });
             co_await op;

@@ -238,7 +238,8 @@ TEST_CASE("TH-17 a thread survives results that can't be moved out, and function
     });
 }
 
-TEST_CASE("on_thread_start that throws: without another thread the first call fails with it, the next has its own try") {
+TEST_CASE(
+    "on_thread_start that throws: without another thread the first call fails with it, the next has its own try") {
     run_real([]() -> task<void> {
         int tries = 0;
         thread_pool pool(1, thread_pool_options().on_thread_start([&] {

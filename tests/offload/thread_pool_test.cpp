@@ -253,7 +253,8 @@ TEST_CASE("TH-4 a pool's call that is cancelled while queued never runs, and die
     });
 }
 
-TEST_CASE("TH-5 a pool's call that is cancelled while it runs: waits, delivers its value, asks it to stop if it can be") {
+TEST_CASE(
+    "TH-5 a pool's call that is cancelled while it runs: waits, delivers its value, asks it to stop if it can be") {
     run_real([]() -> task<void> {
         thread_pool pool(2);
         gate g;
@@ -377,8 +378,7 @@ TEST_CASE("TH-6 a result that comes too late is destroyed on the loop, or on the
                                  std::shared_ptr<std::promise<std::thread::id>> told) -> task<void> {
                 auto call = p.run_abandon([mine, told] {
                     mine->wait();
-                    return std::make_unique<eddy_test::at_end>(
-                        [told] { told->set_value(std::this_thread::get_id()); });
+                    return std::make_unique<eddy_test::at_end>([told] { told->set_value(std::this_thread::get_id()); });
                 });
                 co_await call;
             };

@@ -94,9 +94,8 @@ T run_on_host(Spawn spawn) {
     // Refused: the entry is destroyed, and says so.
     send_entry(*link, std::make_unique<run_entry<T, Spawn>>(std::move(spawn), state));
     wait_here(*link, *state);
-    outcome<T> result = state->take();
-    if (result.is_cancelled()) explain_cancelled(*link);
-    return std::move(result).value();
+    if (state->result->is_cancelled()) explain_cancelled(*link);
+    return state->take().value();
 }
 
 // A plain function, as a coroutine.
@@ -122,11 +121,11 @@ T run(task<T> t) {
 // The same for a coroutine function, which is called on the loop; f and the arguments live as long as the task.
 template <class F, class... Args>
 requires detail::task_function<std::decay_t<F>, std::decay_t<Args>...>
-auto run(F&& f, Args&&... args) {
+decltype(auto) run(F&& f, Args&&... args) {
     using T = detail::task_result_t<std::decay_t<F>, std::decay_t<Args>...>;
     return detail::run_on_host<T>(
-        [f = std::decay_t<F>(std::forward<F>(f)),
-         ... args = std::decay_t<Args>(std::forward<Args>(args))](engine::scope& under) mutable -> engine::task_record& {
+        [f = std::decay_t<F>(std::forward<F>(f)), ... args = std::decay_t<Args>(std::forward<Args>(args))](
+            engine::scope& under) mutable -> engine::task_record& {
             return detail::spawn_call(under, nullptr, {}, std::move(f), std::move(args)...);
         });
 }
@@ -134,12 +133,11 @@ auto run(F&& f, Args&&... args) {
 template <class F, class... Args>
 requires(!detail::task_function<std::decay_t<F>, std::decay_t<Args>...> &&
          std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>)
-auto run(F&& f, Args&&... args) {
+decltype(auto) run(F&& f, Args&&... args) {
     using raw = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
     using R = std::conditional_t<std::is_lvalue_reference_v<raw>, raw, std::remove_cvref_t<raw>>;
     return from_thread::run(detail::call_in_task<R, std::decay_t<F>, std::decay_t<Args>...>(
         std::forward<F>(f), std::forward<Args>(args)...)); // qualified: eddy::run is near
-
 }
 
 // Runs `f()` on the loop soon, in the order of posting, and does not wait for it. False when the loop has ended, the

@@ -50,11 +50,11 @@ struct job_context {
             drop_link(*this);
     }
 
-    std::atomic<job_link*> link{nullptr};         // made by the job's first call into the loop
-    std::atomic<std::uint8_t> asked{0};           // who waits was cancelled: 1 + the reason
-    std::atomic<bool> refused{false};             // calls into the loop fail with `closed`
+    std::atomic<job_link*> link{nullptr};           // made by the job's first call into the loop
+    std::atomic<std::uint8_t> asked{0};             // who waits was cancelled: 1 + the reason
+    std::atomic<bool> refused{false};               // calls into the loop fail with `closed`
     const std::shared_ptr<loop_hub>* hub = nullptr; // of the loop that sent it
-    offload_job* host = nullptr;                  // null: whoever waits may give up
+    offload_job* host = nullptr;                    // null: whoever waits may give up
 };
 
 // One more node of the ready queue: the call itself on a simulated loop, or a request to stop.
@@ -209,8 +209,7 @@ public:
 
     template <class G, class... As>
     explicit job_operation(Route route, G&& g, As&&... as)
-        : route_(std::move(route)),
-          call_(std::in_place, std::in_place, std::forward<G>(g), std::forward<As>(as)...) {}
+        : route_(std::move(route)), call_(std::in_place, std::in_place, std::forward<G>(g), std::forward<As>(as)...) {}
     job_operation(job_operation&& o)
         : base(std::move(o)), offload_job(), route_(std::move(o.route_)), call_(std::move(o.call_)),
           source_(std::move(o.source_)) {}

@@ -45,8 +45,8 @@ struct loop_thread_state;
 
 class loop_thread {
 public:
-    // The loop runs when this returns. Throws std::system_error when the system makes no thread, and what loop() throws.
-    // The thread has every signal blocked.
+    // The loop runs when this returns. Throws std::system_error when the system makes no thread, and what loop()
+    // throws. The thread has every signal blocked.
     explicit loop_thread(loop_thread_options o = {});
     loop_thread(loop_thread&&) noexcept;
     loop_thread& operator=(loop_thread&& o) noexcept;

@@ -24,7 +24,7 @@ struct libuv_route {
     static void submit(offload_job& job, engine::waiter& w) noexcept { submit_offload(job, w); }
     static engine::abort_result abort(offload_job& job) noexcept { return abort_offload(job); }
     static void withdraw(offload_job& job) noexcept { withdraw_offload(job); }
-    static void come_back(offload_job&) noexcept {} // the lane fetches it
+    static void come_back(offload_job&) noexcept {}                          // the lane fetches it
     [[noreturn]] static void throw_lost(loss) noexcept { std::terminate(); } // nothing is lost there
 };
 

@@ -179,8 +179,9 @@ using range_element_t = std::remove_cvref_t<std::ranges::range_reference_t<R>>;
 struct pool_map_base {
     std::shared_ptr<worker_pool> pool;
     engine::waiter* waits = nullptr;
-    std::size_t left = 0;     // not back yet
-    bool ended_early = false; // calls were taken back unrun
+    std::size_t left = 0;             // not back yet
+    bool ended_early = false;         // calls were taken back unrun
+    std::atomic<bool> no_more{false}; // calls that a thread takes up are not made any more
     loss lost = loss::none;
     std::exception_ptr failure;
 
@@ -188,7 +189,7 @@ struct pool_map_base {
     // Takes back what is queued and asks the rest to stop.
     virtual void cancel_all() noexcept = 0;
     // One call is back; `error` is null when it gave a value.
-    void one_back(offload_job& job, const std::exception_ptr& error) noexcept;
+    void one_back(offload_job& job, bool ran, const std::exception_ptr& error) noexcept;
     void cancel(offload_job& job) noexcept;
 
 protected:
@@ -219,12 +220,14 @@ class pool_map_operation final : public leaf_operation<pool_map_operation<F, Ele
         .work =
             [](thread_job& j) noexcept {
                 item& i = of(j);
+                if (i.map->no_more.load(std::memory_order_relaxed)) return;
                 i.result.fill([&i]() -> decltype(auto) {
                     if constexpr (takes_token)
                         return std::invoke(i.map->f_, i.map->source_.get_token(), std::move(*i.element));
                     else
                         return std::invoke(i.map->f_, std::move(*i.element));
                 });
+                if (i.result.failed()) i.map->no_more.store(true, std::memory_order_relaxed);
             },
         .leave = [](thread_job& j) noexcept { pool_route::come_back(of(j)); },
         .lose =
@@ -256,8 +259,8 @@ public:
     pool_map_operation(std::shared_ptr<worker_pool> p, F f, std::vector<Element> elements)
         : pool_map_base(std::move(p)), f_(std::move(f)), elements_(std::move(elements)) {}
     pool_map_operation(pool_map_operation&& o)
-        : base(std::move(o)), pool_map_base(std::move(o.pool)), f_(std::move(o.f_)),
-          elements_(std::move(o.elements_)) {}
+        : base(std::move(o)), pool_map_base(std::move(o.pool)), f_(std::move(o.f_)), elements_(std::move(o.elements_)) {
+    }
     ~pool_map_operation() {
         if (waits != nullptr) cancel_all();
         for (item& i : items_)
@@ -275,7 +278,7 @@ public:
             i.forget = [](offload_job& j) noexcept { of(j).element.reset(); };
             i.back = [](offload_job& j) noexcept {
                 item& it = of(j);
-                it.map->one_back(j, it.result.failed() ? it.result.error() : nullptr);
+                it.map->one_back(j, it.result.has_value(), it.result.failed() ? it.result.error() : nullptr);
             };
             if constexpr (takes_token) i.stop = &source_;
         }
@@ -318,6 +321,7 @@ public:
 
 private:
     void cancel_all() noexcept override {
+        no_more.store(true, std::memory_order_relaxed);
         for (item& i : items_)
             if (i.waits != nullptr) this->pool_map_base::cancel(i);
     }
