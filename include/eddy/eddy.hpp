@@ -40,7 +40,10 @@
 #include <eddy/io/pipe.hpp>
 #include <eddy/io/process.hpp>
 #include <eddy/io/signal.hpp>
+#include <eddy/offload/from_thread.hpp>
+#include <eddy/offload/loop_thread.hpp>
 #include <eddy/offload/offload.hpp>
+#include <eddy/offload/thread_pool.hpp>
 #include <eddy/sync/barrier.hpp>
 #include <eddy/sync/broadcast.hpp>
 #include <eddy/sync/channel.hpp>

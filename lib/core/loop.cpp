@@ -70,7 +70,13 @@ void notice(loop& l) noexcept {
 
 void throw_no_loop(const char* what) { throw no_running_loop(what); }
 
+void leave_loop_of_parent() noexcept {
+    running_loop = nullptr;
+    live_loops.clear();
+}
+
 void check_open(loop& l, const char* what) {
+    check_process(*l.detail_state().hub, what);
     if (l.detail_state().closed) throw closed(std::string("eddy: ") + what + " on a loop that is closed");
 }
 
@@ -87,6 +93,10 @@ loop::loop(std::unique_ptr<detail::loop_state> state) : state_(std::move(state))
 
 loop::~loop() {
     detail::loop_state& s = *state_;
+    if (s.hub->born_in != detail::fork_generation()) {
+        static_cast<void>(state_.release()); // the parent's: closing it here would change the epoll set there
+        return;
+    }
     const bool adopted = s.uv != nullptr && s.uv->adopted();
     if (s.draining()) {
         std::fputs("eddy: a loop was destroyed by code that it runs\n", stderr);

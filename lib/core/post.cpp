@@ -20,6 +20,7 @@ struct posted : engine::mail {
 } // namespace
 
 bool post_to_hub(loop_hub& hub, std::function<void()> f) {
+    check_process(hub, "post");
     if (!f) throw std::logic_error("eddy: post needs a function, and got an empty one");
     auto p = std::make_unique<posted>();
     p->f = std::move(f);

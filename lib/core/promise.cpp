@@ -70,6 +70,7 @@ void promise_cell::end_set(std::unique_lock<std::mutex> held, cell_stage s) noex
 void promise_cell::wake() noexcept {
     if (any_thread_) {
         retain();
+        mailed_ = true;
         if (!hub_->box.post(*this)) refs_.fetch_sub(1, std::memory_order_relaxed); // never the last: our caller has one
         return;
     }
@@ -104,6 +105,15 @@ bool promise_cell::is_set() noexcept {
 bool promise_cell::is_given_up() noexcept {
     const auto held = lock();
     return given_up_;
+}
+
+void promise_cell::release_at_home() noexcept {
+    std::shared_ptr<loop_hub> home;
+    {
+        const auto held = lock();
+        if (stage_ == cell_stage::value && given_up_ && !mailed_) home = hub_;
+    }
+    if (home == nullptr || !home->box.post(*this)) release();
 }
 
 bool promise_cell::look(engine::waiter& w) {

@@ -24,6 +24,7 @@ bool is_thread_of(const std::shared_ptr<loop_hub>& hub) noexcept {
 } // namespace
 
 void remote_state_base::wait() {
+    if (hub != nullptr) check_process(*hub, "remote_task::get()");
     if (is_done()) return;
     if (is_thread_of(hub))
         throw std::logic_error("eddy: remote_task::get() on the loop's own thread would wait for ever");
@@ -32,7 +33,23 @@ void remote_state_base::wait() {
     ended_cv.wait(lock, [this] { return ended; });
 }
 
+bool remote_state_base::wait_unless_released() {
+    const blocking told;
+    std::unique_lock lock(guard);
+    ended_cv.wait(lock, [this] { return ended || let_go; });
+    return ended;
+}
+
+void remote_state_base::release_waiter() noexcept {
+    {
+        const std::lock_guard lock(guard);
+        let_go = true;
+    }
+    ended_cv.notify_all();
+}
+
 bool remote_state_base::wait_for(duration d) {
+    if (hub != nullptr) check_process(*hub, "remote_task::wait_for()");
     if (is_done()) return true;
     if (is_thread_of(hub))
         throw std::logic_error("eddy: remote_task::wait_for() on the loop's own thread would block it");
@@ -51,6 +68,7 @@ bool remote_state_base::is_done() {
 }
 
 void remote_state_base::ask_cancel(cancel_reason why) {
+    if (hub != nullptr) check_process(*hub, "remote_task::cancel()");
     const std::lock_guard lock(guard);
     if (ended || cancel_asked) return;
     cancel_asked = true;

@@ -68,6 +68,7 @@ void loop::run_record(engine::task_record& main) {
             detail::cancel_task(main, cancel_reason(cancel_kind::interrupt, "SIGINT"));
         }
         s.drain();
+        detail::check_process(*s.hub, "run"); // a task forked, and came back
         if (main.has(engine::scope::finished)) break;
         if (s.stopping()) {
             s.clear_stop();
@@ -107,6 +108,7 @@ void loop::run() {
     // A stop() before run() lets one tick through, as asyncio's run_forever does.
     do {
         s.drain();
+        detail::check_process(*s.hub, "run");
         if (s.stopping() || s.is_stuck()) break;
         s.poll_once();
     } while (!s.stopping());

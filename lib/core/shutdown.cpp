@@ -86,6 +86,7 @@ void destroy_innermost(loop_state& l, engine::task_record& top) noexcept {
 }
 
 void shut_down(loop_state& l, duration limit) {
+    if (l.hub->born_in != fork_generation()) return; // its tasks are the parent's
     engine::cancel_scope_tree(l.root, engine::why::shutdown);
     l.clear_stop();
     std::int64_t deadline = saturating_add(l.now(), limit);

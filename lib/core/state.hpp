@@ -4,6 +4,7 @@
 #include <eddy/core/lent_block.hpp>
 #include <eddy/core/loop.hpp>
 
+#include "core/fork.hpp"
 #include "driver/sim_driver.hpp"
 #include "driver/uv_driver.hpp"
 
@@ -19,7 +20,16 @@ struct loop_hub {
     engine::mailbox box;
     std::atomic<bool> stop_requested{false};
     const std::thread::id thread = std::this_thread::get_id(); // a loop runs where it was made
+    const unsigned born_in = fork_generation();
 };
+
+// std::logic_error in a child process that was forked after the loop was made: its descriptors are shared with the
+// parent, and its locks may be held by threads that are not here.
+void check_process(const loop_hub& hub, const char* what);
+// After a fork, in the child: no loop runs on this thread any more.
+void leave_loop_of_parent() noexcept;
+
+class returns;
 
 // What another folder keeps for a loop: offload/lane.hpp.
 struct loop_part {
@@ -63,6 +73,7 @@ struct loop_state : engine::loop_core { // virtual: testing::virtual_loop adds t
     driver::uv_driver* uv = nullptr;
     std::unique_ptr<driver::sim_driver> sim;
     std::shared_ptr<loop_part> offload;
+    std::shared_ptr<returns> returned; // offload/returns.hpp
     exception_handler handler;
     timer_call* calls = nullptr;
     std::unordered_map<engine::scope*, std::unique_ptr<stop_entry>> stop_sources;

@@ -1,103 +1,42 @@
 #include "offload/helper_threads.hpp"
 
-#include <chrono>
-#include <condition_variable>
-#include <csignal>
-#include <mutex>
-#include <new>
-#include <pthread.h>
+#include "offload/worker_pool.hpp"
+
+#include <limits>
 #include <uv.h>
 
 namespace eddy::detail {
 
 namespace {
 
-constexpr auto linger = std::chrono::seconds(5);
-
-struct helpers {
-    std::mutex guard;
-    std::condition_variable work;
-    helper_job* first = nullptr;
-    helper_job** last = &first;
-    unsigned queued = 0;
-    unsigned idle = 0; // waiting, or woken and not there yet
-};
-
-// Never destroyed: a detached thread may still be here when static objects go.
-helpers& all() noexcept {
-    alignas(helpers) static std::byte room[sizeof(helpers)];
-    static helpers& h = *::new (static_cast<void*>(room)) helpers;
-    return h;
+worker_pool* make_helpers() {
+    worker_pool::plan p;
+    p.most = std::numeric_limits<std::size_t>::max();
+    p.linger = std::chrono::seconds(5);
+    p.detached = true;
+    return new worker_pool(std::move(p));
 }
 
-helper_job* pop(helpers& h) noexcept {
-    helper_job* job = h.first;
-    h.first = job->next_job;
-    if (h.first == nullptr) h.last = &h.first;
-    --h.queued;
-    return job;
-}
-
-// A job is queued only where an idle thread (or, at its start, a new one) is sure to look for it: leaving and queueing
-// are decided under the same lock.
-void* helper_main(void*) {
-    helpers& h = all();
-    std::unique_lock lock(h.guard);
-    for (;;) {
-        if (!h.work.wait_for(lock, linger, [&h] { return h.queued != 0; })) {
-            --h.idle;
-            return nullptr;
-        }
-        helper_job* job = pop(h);
-        --h.idle;
-        lock.unlock();
-        job->run_job(*job);
-        lock.lock();
-        ++h.idle;
-    }
-}
-
-// Signals belong to the program's threads.
-class signals_blocked {
-public:
-    signals_blocked() noexcept {
-        sigset_t every;
-        sigfillset(&every);
-        pthread_sigmask(SIG_SETMASK, &every, &before_);
-    }
-    ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    signals_blocked(const signals_blocked&) = delete;
-
-private:
-    sigset_t before_;
-};
-
-bool make_helper() noexcept {
-    const signals_blocked around;
-    pthread_attr_t how;
-    if (pthread_attr_init(&how) != 0) return false;
-    pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
-    pthread_t thread;
-    const int error = pthread_create(&thread, &how, &helper_main, nullptr);
-    pthread_attr_destroy(&how);
-    return error == 0;
+// Never destroyed: a detached thread may still be here when static objects go. A child process has its own.
+worker_pool& helpers() {
+    static std::atomic<worker_pool*> all{nullptr};
+    worker_pool* p = all.load(std::memory_order_acquire);
+    if (p != nullptr && p->is_of_this_process()) [[likely]]
+        return *p;
+    worker_pool* const mine = make_helpers();
+    if (all.compare_exchange_strong(p, mine, std::memory_order_acq_rel)) return *mine;
+    delete mine; // another thread was quicker
+    return *p;
 }
 
 } // namespace
 
-int run_on_helper(helper_job& job) noexcept {
-    helpers& h = all();
-    const std::lock_guard lock(h.guard);
-    if (h.idle <= h.queued) {
-        if (!make_helper()) return UV_EAGAIN; // it waits for our lock
-        ++h.idle;
+loss run_on_helper(thread_job& job) noexcept {
+    try {
+        return helpers().submit(job, worker_pool::as::alone);
+    } catch (const std::bad_alloc&) {
+        return loss::no_thread;
     }
-    job.next_job = nullptr;
-    *h.last = &job;
-    h.last = &job.next_job;
-    ++h.queued;
-    h.work.notify_one();
-    return 0;
 }
 
 int probe_threads(unsigned n, unsigned long stack) noexcept {

@@ -2,13 +2,13 @@
 // after a while. They are detached: a program may end while one of them is stuck. All signals are blocked in them.
 #pragma once
 
-#include <eddy/offload/offload.hpp>
+#include <eddy/offload/job.hpp>
 
 namespace eddy::detail {
 
-// Any thread. Runs the job soon on a thread of its own; 0, or UV_EAGAIN when the system has no thread for it: then the
-// job has not been taken.
-[[nodiscard]] int run_on_helper(helper_job& job) noexcept;
+// Any thread. Runs the job soon on a thread of its own; loss::no_thread when the system has none for it: then the job
+// has not been taken.
+[[nodiscard]] loss run_on_helper(thread_job& job) noexcept;
 
 // Any thread: 0 when the system would let this process have `n` more threads of `stack` bytes at once, else UV_EAGAIN.
 [[nodiscard]] int probe_threads(unsigned n, unsigned long stack) noexcept;

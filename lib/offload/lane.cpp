@@ -1,6 +1,7 @@
 #include "offload/lane.hpp"
 
 #include "offload/helper_threads.hpp"
+#include "offload/job_link.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -40,7 +41,9 @@ void help_all() noexcept {
     const std::lock_guard lock(all.guard);
     // Backwards: a lane that goes when we let go of it is taken out, and moves only those behind it.
     for (std::size_t i = all.lanes.size(); i-- > 0;)
-        if (auto keep = all.lanes[i]->weak_from_this().lock(); keep != nullptr) keep->help();
+        if (auto keep = std::static_pointer_cast<offload_lane>(all.lanes[i]->returns::weak_from_this().lock());
+            keep != nullptr)
+            keep->help();
 }
 
 void on_blocking(bool begin) noexcept {
@@ -59,42 +62,18 @@ public:
     at_work(offload_lane& lane, bool helper) noexcept {
         working_for = &lane;
         is_helper = helper;
-        around_blocking = &on_blocking;
     }
     ~at_work() {
-        around_blocking = nullptr;
+        around_blocking = before_; // a helper is a thread of a pool, which is told otherwise
         working_for = nullptr;
     }
     at_work(const at_work&) = delete;
+
+private:
+    const blocking_function before_ = std::exchange(around_blocking, &on_blocking);
 };
 
-void push_done(std::atomic<offload_job*>& to, offload_job& job) noexcept {
-    offload_job* first = to.load(std::memory_order_relaxed);
-    do
-        job.after = first;
-    while (!to.compare_exchange_weak(first, &job)); // in one order with announced_: see announce()
-}
-
 } // namespace
-
-void offload_lane::job_list::push_back(offload_job& j) noexcept {
-    j.before = head.before;
-    j.after = &head;
-    head.before->after = &j;
-    head.before = &j;
-}
-
-void offload_lane::unlink(offload_job& j) noexcept {
-    j.before->after = j.after;
-    j.after->before = j.before;
-    j.after = j.before = nullptr;
-}
-
-offload_job& offload_lane::job_list::pop_front() noexcept {
-    offload_job& j = *head.after;
-    unlink(j);
-    return j;
-}
 
 unsigned offload_lane::pool_size() noexcept {
     // As libuv reads it, once.
@@ -106,21 +85,8 @@ unsigned offload_lane::pool_size() noexcept {
     return size;
 }
 
-offload_lane::offload_lane(loop_state& l) : loop_(&l), uv_(l.uv->uv()), hub_(l.hub) {
-    fire = [](engine::timer& t) noexcept {
-        auto& self = static_cast<offload_lane&>(t);
-        self.collect_all();
-        self.deliver();
-    };
-    note_.deliver = [](engine::mail& m) noexcept {
-        const std::shared_ptr<offload_lane> mine = std::move(static_cast<note&>(m).lane);
-        mine->announced_.store(false);
-        mine->collect_all();
-        mine->deliver();
-    };
-    note_.discard = [](engine::mail& m) noexcept {
-        const std::shared_ptr<offload_lane> mine = std::move(static_cast<note&>(m).lane);
-    };
+offload_lane::offload_lane(loop_state& l) : returns(l.hub), loop_(&l), uv_(l.uv->uv()) {
+    fire = [](engine::timer& t) noexcept { static_cast<offload_lane&>(t).bring_home(); };
     lane_registry& all = registry();
     const std::lock_guard lock(all.guard);
     all.lanes.push_back(this);
@@ -144,7 +110,7 @@ offload_lane::drainer* offload_lane::spare_drainer() noexcept {
 }
 
 void offload_lane::submit(drainer& d) noexcept {
-    d.lane = shared_from_this();
+    d.lane = keep();
     d.request.data = &d;
     ++in_flight_;
     uv_queue_work(
@@ -157,7 +123,7 @@ void offload_lane::submit(drainer& d) noexcept {
             auto& mine = *static_cast<drainer*>(r->data);
             const std::shared_ptr<offload_lane> lane = std::move(mine.lane);
             --lane->in_flight_;
-            lane->collect(mine.done);
+            mine.done.collect(lane->delivering_);
             if (lane->loop_ == nullptr) return;
             lane->publish();
             lane->deliver();
@@ -175,7 +141,7 @@ void offload_lane::publish() noexcept {
     // A slot is free when its call has been taken out, which may be later than the head has passed it.
     while (fresh_count_ != 0 && tail - head_.load(std::memory_order_acquire) < ring_size &&
            ring_[tail % ring_size].load(std::memory_order_acquire) == nullptr) {
-        offload_job& job = fresh_.pop_front();
+        auto& job = static_cast<offload_job&>(fresh_.pop_front());
         --fresh_count_;
         ++outstanding_;
         job.at = offload_job::stage::published;
@@ -203,7 +169,7 @@ void offload_lane::publish() noexcept {
 
 bool offload_lane::take_back(offload_job& job) noexcept {
     if (job.at == offload_job::stage::fresh) {
-        unlink(job);
+        job_list::unlink(job);
         --fresh_count_;
     } else if (job.at == offload_job::stage::published) {
         offload_job* expected = &job;
@@ -221,39 +187,23 @@ void offload_lane::withdraw(offload_job& job) noexcept {
     // The frame goes while the function runs in it: nobody but a pinned wait's destroyer comes here, and rarely.
     for (collect_all(); job.at != offload_job::stage::finished; collect_all())
         std::this_thread::sleep_for(std::chrono::microseconds(100));
-    unlink(job);
+    job_list::unlink(job);
     job.at = offload_job::stage::idle;
-}
-
-void offload_lane::collect(done_stack& from) noexcept {
-    if (from.load() == nullptr) return;
-    offload_job* latest = from.exchange(nullptr);
-    // Last in, first out: turned round while they go into the list.
-    offload_job& end = *delivering_.head.before;
-    while (latest != nullptr) {
-        offload_job& job = *std::exchange(latest, latest->after);
-        job.at = offload_job::stage::finished;
-        job.before = &end;
-        job.after = end.after;
-        end.after->before = &job;
-        end.after = &job;
-    }
 }
 
 void offload_lane::collect_all() noexcept {
     for (auto& d : drainers_)
-        collect(d->done);
-    collect(helpers_done_);
+        d->done.collect(delivering_);
+    helpers_done_.collect(delivering_);
 }
 
 void offload_lane::deliver() noexcept {
     if (delivering_.empty()) return;
     while (!delivering_.empty()) {
-        offload_job& job = delivering_.pop_front();
+        auto& job = static_cast<offload_job&>(delivering_.pop_front());
         --outstanding_;
         job.at = offload_job::stage::idle;
-        job.forget(job);
-        loop_->grant(*std::exchange(job.waits, nullptr), engine::status::ok);
+        finish_job(job);
     }
     if (outstanding_ == 0 && armed()) {
         loop_->disarm(*this);
@@ -279,8 +229,8 @@ void offload_lane::work(drainer& d) noexcept {
     const std::int64_t began = time_now();
     std::int64_t before = began;
     for (unsigned n = 1; offload_job* job = claim(); ++n) {
-        run_with_locals(*job);
-        push_done(d.done, *job);
+        run_job(*job);
+        d.done.push(*job);
         const std::int64_t now = time_now();
         if (n == calls_a_turn || now - began >= ns_a_turn) {
             quick_.store(n == calls_a_turn, std::memory_order_relaxed);
@@ -296,8 +246,8 @@ void offload_lane::work_as_helper() noexcept {
     const at_work here(*this, true);
     for (;;) {
         while (offload_job* job = claim()) {
-            run_with_locals(*job);
-            push_done(helpers_done_, *job);
+            run_job(*job);
+            helpers_done_.push(*job);
             announce();
         }
         const std::lock_guard lock(helpers_guard_);
@@ -305,13 +255,6 @@ void offload_lane::work_as_helper() noexcept {
         --helpers_;
         return;
     }
-}
-
-// The result has been pushed. Where a note is under way the loop will clear the flag, and look after that.
-void offload_lane::announce() noexcept {
-    if (announced_.load() || announced_.exchange(true)) return;
-    note_.lane = shared_from_this();
-    if (!hub_->box.post(note_)) note_.lane.reset(); // the loop is closed, and nobody waits
 }
 
 void offload_lane::close(bool own_loop) noexcept {
@@ -324,6 +267,12 @@ void offload_lane::close(bool own_loop) noexcept {
         uv_run(uv_, UV_RUN_ONCE);
 }
 
+constexpr thread_job_kind offload_lane::helping{
+    .work = [](thread_job& j) noexcept { static_cast<helper&>(j).lane->work_as_helper(); },
+    .leave = [](thread_job& j) noexcept { delete static_cast<helper*>(&j); },
+    .lose = [](thread_job& j, loss, std::exception_ptr) noexcept { delete static_cast<helper*>(&j); },
+};
+
 void offload_lane::help() noexcept {
     {
         const std::lock_guard lock(helpers_guard_);
@@ -331,12 +280,9 @@ void offload_lane::help() noexcept {
         ++helpers_;
     }
     if (auto* h = new (std::nothrow) helper; h != nullptr) {
-        h->lane = shared_from_this();
-        h->run_job = [](helper_job& j) noexcept {
-            const std::unique_ptr<helper> mine(static_cast<helper*>(&j));
-            mine->lane->work_as_helper();
-        };
-        if (run_on_helper(*h) == 0) return;
+        h->lane = keep();
+        h->how = &helping;
+        if (run_on_helper(*h) == loss::none) return;
         delete h;
     }
     // No thread for it: the calls wait until one of those that block goes on.

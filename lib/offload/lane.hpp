@@ -16,17 +16,15 @@
 
 #include <eddy/offload/offload.hpp>
 
-#include "core/state.hpp"
+#include "offload/returns.hpp"
+#include "offload/worker_pool.hpp"
 
 #include <array>
 #include <vector>
 
 namespace eddy::detail {
 
-// Calls the function with the values (task_local) of the task that waits; what it sets is gone afterwards.
-void run_with_locals(offload_job& job) noexcept;
-
-class offload_lane final : public loop_part, public std::enable_shared_from_this<offload_lane>, private engine::timer {
+class offload_lane final : public loop_part, public returns, private engine::timer {
 public:
     // ---- the loop's thread
     // Both throw std::bad_alloc.
@@ -51,48 +49,38 @@ public:
     [[nodiscard]] static unsigned pool_size() noexcept;
 
 private:
-    // Filled by one or many threads, emptied as a whole.
-    using done_stack = std::atomic<offload_job*>;
     struct alignas(64) drainer {
         uv_work_t request;
         std::shared_ptr<offload_lane> lane; // while libuv has the request
-        done_stack done{nullptr};
+        done_stack done;
     };
-    struct helper final : helper_job {
+    struct helper final : thread_job {
         std::shared_ptr<offload_lane> lane;
     };
-    struct note final : engine::mail {
-        std::shared_ptr<offload_lane> lane; // while it is in the box
-    };
-    // Circular, like the ready queue.
-    struct job_list {
-        offload_job head;
-        job_list() noexcept { head.after = head.before = &head; }
-        [[nodiscard]] bool empty() const noexcept { return head.after == &head; }
-        void push_back(offload_job& j) noexcept;
-        offload_job& pop_front() noexcept;
-    };
-    static void unlink(offload_job& j) noexcept;
-
+    static const thread_job_kind helping;
     static constexpr std::uint32_t ring_size = 1024;
 
     // The loop's thread.
     void publish() noexcept;
     void submit(drainer& d) noexcept;
     drainer* spare_drainer() noexcept;
-    void collect(done_stack& from) noexcept;
     void collect_all() noexcept;
+    void bring_home() noexcept override {
+        collect_all();
+        deliver();
+    }
+    std::shared_ptr<offload_lane> keep() noexcept {
+        return std::static_pointer_cast<offload_lane>(returns::shared_from_this());
+    }
     void deliver() noexcept;
     // The pool's threads.
     void work(drainer& d) noexcept;
     void work_as_helper() noexcept;
     offload_job* claim() noexcept;
-    void announce() noexcept;
     [[nodiscard]] bool has_queued() const noexcept { return head_.load() != tail_.load(); }
 
     loop_state* loop_; // null once closed
     uv_loop_t* const uv_;
-    const std::shared_ptr<loop_hub> hub_;
     std::vector<std::unique_ptr<drainer>> drainers_;
     job_list fresh_;
     job_list delivering_;
@@ -104,14 +92,12 @@ private:
     alignas(64) std::atomic<std::uint32_t> tail_{0};
     std::array<std::atomic<offload_job*>, ring_size> ring_{};
     std::atomic<std::int64_t> watch_until_{0}; // the loop will look then, by itself
-    std::atomic<bool> announced_{false};       // the note is in the box
     std::atomic<bool> quick_{false};           // drainers reach 64 calls before a millisecond has gone
-    note note_;
 
     std::mutex helpers_guard_;
     unsigned helpers_ = 0;
     unsigned helpers_blocked_ = 0;
-    done_stack helpers_done_{nullptr};
+    done_stack helpers_done_;
 };
 
 } // namespace eddy::detail

@@ -1,7 +1,9 @@
 #include <eddy/offload/offload.hpp>
 
 #include "offload/helper_threads.hpp"
+#include "offload/job_link.hpp"
 #include "offload/lane.hpp"
+#include "offload/simulated.hpp"
 
 #include <unistd.h>
 
@@ -24,36 +26,7 @@ offload_lane* lane_of(engine::loop_core& l) noexcept {
     return static_cast<offload_lane*>(loop_state::of(l).offload.get());
 }
 
-// A simulated loop: the call is one more thing that is ready.
-constexpr engine::wait_kind run_kind{.name = "offload",
-                                     .outside = false,
-                                     .pinned = false,
-                                     .abort = nullptr,
-                                     .describe = nullptr,
-                                     .resume = [](engine::runnable& r) noexcept {
-                                         offload_job& job = *static_cast<offload_step&>(r).job;
-                                         engine::loop_core& l = *job.waits->where->loop;
-                                         l.running = nullptr; // it is no task, here as on a thread
-                                         run_with_locals(job);
-                                         job.forget(job);
-                                         l.grant(*std::exchange(job.waits, nullptr), engine::status::ok);
-                                     }};
-
-// From the drain: callbacks of the token are user code, which has no place inside cancel().
-constexpr engine::wait_kind stop_kind{
-    .name = "offload",
-    .outside = false,
-    .pinned = false,
-    .abort = nullptr,
-    .describe = nullptr,
-    .resume = [](engine::runnable& r) noexcept { static_cast<offload_step&>(r).job->stop->request_stop(); }};
-
 } // namespace
-
-void run_with_locals(offload_job& job) noexcept {
-    const locals_scope locals(job.locals);
-    job.run(job);
-}
 
 void prepare_offload(engine::loop_core& l) {
     loop_state& s = loop_state::of(l);
@@ -66,42 +39,38 @@ void prepare_offload(engine::loop_core& l) {
 
 void submit_offload(offload_job& job, engine::waiter& w) noexcept {
     job.waits = &w;
-    job.locals = captured_locals();
     engine::loop_core& l = *w.where->loop;
-    if (offload_lane* lane = lane_of(l); lane != nullptr) {
+    job.hub = &loop_state::of(l).hub;
+    job.locals = captured_locals();
+    if (offload_lane* lane = lane_of(l); lane != nullptr)
         lane->push(job);
-        return;
-    }
-    job.step.kind = &run_kind;
-    l.make_ready(job.step);
+    else
+        simulate(job, l);
 }
 
 engine::abort_result abort_offload(offload_job& job) noexcept {
-    engine::loop_core& l = *job.waits->where->loop;
-    if (offload_lane* lane = lane_of(l); lane != nullptr) {
+    if (offload_lane* lane = lane_of(*job.waits->where->loop); lane != nullptr) {
         if (lane->take_back(job)) {
             job.waits = nullptr;
             return engine::abort_result::gone;
         }
-    } else if (job.step.linked()) {
-        job.step.unlink();
+    } else if (take_back_simulated(job)) {
         job.waits = nullptr;
         return engine::abort_result::gone;
     }
-    if (job.stop != nullptr && !job.step.linked()) {
-        job.step.kind = &stop_kind;
-        l.make_ready(job.step);
-    }
+    ask_to_stop(job, *job.waits->where);
     return engine::abort_result::cannot;
 }
 
 void withdraw_offload(offload_job& job) noexcept {
-    if (job.step.linked()) job.step.unlink();
+    if (job.step.linked() && !take_back_simulated(job)) job.step.unlink();
     if (job.waits == nullptr) return;
     if (offload_lane* lane = lane_of(*job.waits->where->loop); lane != nullptr) {
         if (job.stop != nullptr) job.stop->request_stop();
-        lane->withdraw(job);
+        refuse_calls(job);
+        if (job.at != offload_job::stage::idle) lane->withdraw(job); // else it is back, and waits for its link
     }
+    if (job_link* const l = job.link.load(); l != nullptr) l->orphan();
     job.waits = nullptr;
 }
 

@@ -356,6 +356,34 @@ bench::result w9a(double scale) { return offloads(1'000, scaled(1'000, scale)); 
 
 bench::result w9b(double scale) { return offloads(1, scaled(20'000, scale)); }
 
+task<void> run_often(eddy::thread_pool& pool, std::int64_t times, std::atomic<std::int64_t>& ran) {
+    for (std::int64_t i = 0; i < times; ++i) {
+        auto call = pool.run([&ran] { ran.fetch_add(1, std::memory_order_relaxed); });
+        co_await call;
+    }
+}
+
+task<void> pool_users(std::int64_t tasks, std::int64_t times) {
+    std::atomic<std::int64_t> ran{0};
+    eddy::thread_pool pool(4);
+    auto group = eddy::with_task_group([&](task_group& g) -> task<void> {
+        for (std::int64_t i = 0; i < tasks; ++i) {
+            g.spawn(run_often(pool, times, ran));
+        }
+        co_return;
+    });
+    co_await group;
+    co_await pool.close();
+    bench::require(ran == tasks * times, "the number of calls");
+}
+
+// The same in a pool of the program's own.
+bench::result w9c(double scale) {
+    const std::int64_t tasks = 1'000;
+    const std::int64_t times = scaled(1'000, scale);
+    return {measure(pool_users(tasks, times), CLOCK_MONOTONIC), tasks * times};
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -377,5 +405,6 @@ int main(int argc, char** argv) {
                         {"W8a", w8a},
                         {"W8b", w8b},
                         {"W9a", w9a},
-                        {"W9b", w9b}});
+                        {"W9b", w9b},
+                        {"W9c", w9c}});
 }

@@ -161,6 +161,13 @@ bench::result w9b(double scale) { return offloads(1, scaled(20'000, scale)); }
 } // namespace
 
 int main(int argc, char** argv) {
-    return bench::main(
-        argc, argv, {{"W2a", w2a}, {"W2b", w2b}, {"W7a", w7a}, {"W7b", w7b}, {"W8a", w8a}, {"W9a", w9a}, {"W9b", w9b}});
+    return bench::main(argc, argv,
+                       {{"W2a", w2a},
+                        {"W2b", w2b},
+                        {"W7a", w7a},
+                        {"W7b", w7b},
+                        {"W8a", w8a},
+                        {"W9a", w9a},
+                        {"W9b", w9b},
+                        {"W9c", w9a}});
 }

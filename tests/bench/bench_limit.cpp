@@ -413,5 +413,6 @@ int main(int argc, char** argv) {
                         {"W8a", w8a},
                         {"W8b", w8b},
                         {"W9a", w9a},
-                        {"W9b", w9b}});
+                        {"W9b", w9b},
+                        {"W9c", w9a}});
 }

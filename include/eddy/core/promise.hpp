@@ -50,6 +50,9 @@ struct promise_cell : engine::mail {
     [[nodiscard]] bool is_set() noexcept;
     // A wait for it was cancelled.
     [[nodiscard]] bool is_given_up() noexcept;
+    // release(), and if that is the end of a value which nobody waits for any more, on the loop that waited, while
+    // there is one. For cells that are waited for once.
+    void release_at_home() noexcept;
 
     // ---- the side that waits, on its loop
     // True when there is something to take. Throws std::logic_error for a second waiter, a second take, another loop.
@@ -71,6 +74,7 @@ struct promise_cell : engine::mail {
 protected:
     cell_stage stage_ = cell_stage::empty;
     bool given_up_ = false; // a wait was cancelled: an exception need not be reported
+    bool mailed_ = false;   // the node has been posted
 
 private:
     void wake() noexcept;
@@ -99,6 +103,12 @@ struct value_cell : promise_cell {
         ::new (static_cast<void*>(&value_)) stored_t<T>(std::forward<V>(v)...);
         end_set(std::move(held), cell_stage::value);
     }
+    // set() in two steps, for who has something to do between them: nobody sees the value before tell().
+    template <class... V>
+    void fill(V&&... v) {
+        ::new (static_cast<void*>(&value_)) stored_t<T>(std::forward<V>(v)...);
+    }
+    void tell() noexcept { end_set(lock(), cell_stage::value); }
     T take() {
         const auto held = lock();
         struct leave {

@@ -18,6 +18,7 @@ struct remote_state_base : engine::mail, std::enable_shared_from_this<remote_sta
     std::mutex guard;
     std::condition_variable ended_cv;
     bool ended = false;
+    bool let_go = false; // guarded: a wait that may be given up is over
     cancel_reason reason;
     bool cancel_asked = false; // guarded
     std::shared_ptr<loop_hub> hub;
@@ -28,6 +29,9 @@ struct remote_state_base : engine::mail, std::enable_shared_from_this<remote_sta
     void finish() noexcept;
     // std::logic_error on the loop's own thread: it would wait for itself.
     void wait();
+    // For a thread that runs a job of the loop's. False: release_waiter() ended it first.
+    [[nodiscard]] bool wait_unless_released();
+    void release_waiter() noexcept;
     bool wait_for(duration d);
     [[nodiscard]] bool is_done();
 };
