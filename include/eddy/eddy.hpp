@@ -31,6 +31,8 @@
 #include <eddy/flow/with.hpp>
 #include <eddy/io/pipe.hpp>
 #include <eddy/io/process.hpp>
+#include <eddy/io/process_pool.hpp>
+#include <eddy/io/serialize.hpp>
 #include <eddy/io/signal.hpp>
 #include <eddy/offload/offload.hpp>
 #include <eddy/sync/event.hpp>
