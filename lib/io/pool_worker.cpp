@@ -3,14 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#if defined(__APPLE__)
-#include <crt_externs.h>
-#endif
 
 namespace eddy::detail {
 
@@ -19,25 +13,6 @@ namespace {
 // How long a worker may take to end by itself, or to be seen dead once it has closed its connection.
 constexpr duration patience = std::chrono::seconds(1);
 constexpr std::size_t inbox_size = 16 * 1024;
-constexpr std::size_t output_size = 64 * 1024;
-
-int make_socket_pair(unique_fd& ours, unique_fd& theirs) noexcept {
-    int fds[2];
-#if defined(SOCK_CLOEXEC)
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) return -errno;
-#else
-    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) return -errno;
-    for (const int fd : fds)
-        ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-#endif
-    ours = unique_fd(fds[0]);
-    theirs = unique_fd(fds[1]);
-#if defined(SO_NOSIGPIPE)
-    const int on = 1;
-    ::setsockopt(ours.get(), SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
-#endif
-    return set_nonblocking(ours.get());
-}
 
 ssize_t send_some(int fd, std::span<const std::byte> b) noexcept {
 #if defined(MSG_NOSIGNAL)
@@ -60,122 +35,10 @@ ssize_t receive_some(int fd, std::span<std::byte> b) noexcept {
     return n;
 }
 
-char** this_environment() noexcept {
-#if defined(__APPLE__)
-    return *_NSGetEnviron();
-#else
-    return environ;
-#endif
-}
-
-// This program, also when its file has been replaced or removed meanwhile.
-std::string program_path() {
-#if defined(__linux__)
-    return "/proc/self/exe";
-#else
-    char path[4096];
-    std::size_t size = sizeof path;
-    return uv_exepath(path, &size) == 0 ? std::string(path, size) : std::string(worker_program_name());
-#endif
-}
-
 } // namespace
 
 pool_worker::pool_worker(loop& l, uv_loop_t* u, pool_core& p) noexcept
     : uv_block(l, u), pool(&p), decoder_(longest_payload(p.options.max_message_size())) {}
-
-// ---- its start
-
-int pool_worker::open_link(unique_fd& child_end) noexcept {
-    if (const int e = make_socket_pair(link_, child_end); e != 0) return e;
-    // uv_poll_init also asks epoll whether it takes one more; libuv would abort later on.
-    if (const int e = uv_poll_init(uv(), &link_poll_, link_.get()); e != 0) {
-        link_.reset();
-        return e;
-    }
-    opened(link_poll_);
-    watch();
-    return 0;
-}
-
-int pool_worker::start_process(int child_end, unique_fd (&outputs)[2]) {
-    const process_pool_options& o = pool->options;
-    uv_stdio_container_t streams[4];
-    streams[0].flags = UV_IGNORE; // libuv opens the null device
-    for (int i = 1; i <= 2; ++i) {
-        streams[i].flags = o.output() == process_pool_options::output_kind::discard ? UV_IGNORE : UV_INHERIT_FD;
-        streams[i].data.fd = outputs[i - 1] ? outputs[i - 1].get() : i;
-    }
-    streams[3].flags = UV_INHERIT_FD;
-    streams[3].data.fd = child_end;
-
-    std::string path = program_path();
-    std::string name = worker_program_name();
-    std::string mark =
-        "--eddy-process-worker=" + std::to_string(::getpid()) + "," + std::to_string(o.max_message_size());
-    char* arguments[] = {name.data(), mark.data(), nullptr};
-    std::vector<std::string> environment_text;
-    std::vector<char*> environment;
-    uv_process_options_t how = {};
-    if (!o.variables().empty()) {
-        for (char** e = this_environment(); e != nullptr && *e != nullptr; ++e)
-            environment_text.emplace_back(*e);
-        for (const auto& [variable, value] : o.variables()) {
-            const std::string prefix = variable + "=";
-            std::erase_if(environment_text, [&](const std::string& e) { return e.starts_with(prefix); });
-            environment_text.push_back(prefix + value);
-        }
-        for (std::string& e : environment_text)
-            environment.push_back(e.data());
-        environment.push_back(nullptr);
-        how.env = environment.data();
-    }
-    how.file = path.c_str();
-    how.args = arguments;
-    how.stdio = streams;
-    how.stdio_count = 4;
-    // A session and group of its own: a terminal's Ctrl-C is for the program, which then ends its workers; and what a
-    // worker has started goes with it when it is killed.
-    how.flags = UV_PROCESS_DETACHED;
-    how.exit_cb = [](uv_process_t* p, std::int64_t code, int signum) {
-        of<pool_worker>(p).on_exit(static_cast<int>(code), signum);
-    };
-    const int e = uv_spawn(uv(), &child_, &how);
-    opened(child_); // also when it failed: uv_spawn has made the handle first
-    if (e != 0) close(child_);
-    return e;
-}
-
-int pool_worker::spawn() noexcept {
-    uv_timer_init(uv(), &timer_);
-    opened(timer_);
-    unique_fd child_end; // both sorts are open here only until the child has them
-    unique_fd outputs[2];
-    int e = open_link(child_end);
-    if (pool->options.output() == process_pool_options::output_kind::handler) {
-        if (e == 0) e = out_.open(*this, outputs[0]);
-        if (e == 0) e = err_.open(*this, outputs[1]);
-        err_.is_error = true;
-    }
-    if (e == 0) {
-        try {
-            e = start_process(child_end.get(), outputs);
-        } catch (const std::bad_alloc&) {
-            e = UV_ENOMEM;
-        }
-    }
-    if (e != 0) {
-        exited_ = true;
-        close_link();
-        out_.shut();
-        err_.shut();
-        close(timer_);
-        return e;
-    }
-    pid = uv_process_get_pid(&child_);
-    set_timer(pool->options.start_timeout());
-    return 0;
-}
 
 // ---- its connection
 
@@ -471,85 +334,6 @@ void pool_worker::on_exit(int code, int signum) noexcept {
     p.remove(*this);
     if (was_starting && p.broken == nullptr) p.start_failed(code, signum, pid);
     p.settle();
-}
-
-// ---- what it prints
-
-const engine::wait_kind pool_worker::output_kind{
-    .name = "output of a worker",
-    .outside = false,
-    .pinned = false,
-    .abort = nullptr,
-    .describe = nullptr,
-    .resume = [](engine::runnable& r) noexcept { static_cast<output_pipe::step&>(r).of->read(); }};
-
-int pool_worker::output_pipe::open(pool_worker& w, unique_fd& child_end) noexcept {
-    worker = &w;
-    ready.of = this;
-    ready.kind = &output_kind;
-    if (const int e = make_pipe(fd, child_end); e != 0) return e;
-    int e = set_nonblocking(fd.get());
-    if (e == 0) e = uv_poll_init(w.uv(), &poll, fd.get());
-    if (e != 0) {
-        fd.reset();
-        return e;
-    }
-    pool = pool_reference(*w.pool);
-    w.opened(poll);
-    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* p, int, int) {
-        auto& me = of<pool_worker>(p);
-        output_pipe& pipe = p == &me.out_.poll ? me.out_ : me.err_;
-        // From the drain loop: the handler is user code, and runs where that does.
-        if (!pipe.ready.linked()) me.core()->make_ready(pipe.ready);
-    });
-    return 0;
-}
-
-void pool_worker::output_pipe::shut() noexcept {
-    if (ready.linked()) ready.unlink();
-    if (!fd) return;
-    worker->close(poll);
-    fd.reset();
-    pool = {};
-}
-
-void pool_worker::output_pipe::finish() noexcept {
-    if (!fd) return;
-    is_last = true;
-    if (worker->core() == nullptr || pool->gone)
-        shut();
-    else if (!ready.linked())
-        worker->core()->make_ready(ready);
-}
-
-void pool_worker::output_pipe::read() noexcept {
-    // What the worker itself has written is there by its end; others may hold the pipe for hours.
-    int left = static_cast<int>(4 * output_size);
-    if (is_last) static_cast<void>(::ioctl(fd.get(), FIONREAD, &left));
-    char text[output_size];
-    const pool_reference keep = pool;
-    while (left > 0) {
-        ssize_t got;
-        do
-            got = ::read(fd.get(), text, std::min(static_cast<std::size_t>(left), sizeof text));
-        while (got < 0 && errno == EINTR);
-        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-        if (got <= 0) {
-            shut();
-            return;
-        }
-        left -= static_cast<int>(got);
-        if (keep->gone) continue;
-        try {
-            keep->options.output_handler()(
-                worker_output(worker->pid, is_error, std::string_view(text, static_cast<std::size_t>(got))));
-        } catch (...) {
-            report(&loop_state::of(*worker->core()), nullptr, "the output handler of a process_pool threw",
-                   std::current_exception());
-        }
-        if (!fd) return;
-    }
-    if (is_last) shut();
 }
 
 } // namespace eddy::detail

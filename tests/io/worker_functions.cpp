@@ -13,10 +13,15 @@
 
 #include "io/frame.hpp"
 
+namespace {
+bool is_worker = false;
+}
+
 // Before everything: a worker is to be one, or (asked by the environment) to fail before it is.
 extern "C" void eddy_test_first(int argc, char** argv);
 extern "C" void eddy_test_first(int argc, char** argv) {
-    if (const char* how = std::getenv("EDDY_TEST_START"); how != nullptr && argc == 2) {
+    is_worker = argc == 2 && std::strncmp(argv[1], "--eddy-process-worker", 21) == 0;
+    if (const char* how = std::getenv("EDDY_TEST_START"); how != nullptr && is_worker) {
         if (std::strcmp(how, "exit") == 0) _exit(7);
         if (std::strcmp(how, "abort") == 0) {
             std::signal(SIGABRT, SIG_DFL);
@@ -42,6 +47,8 @@ void default_signals() {
 }
 
 } // namespace
+
+bool in_worker() { return is_worker; }
 
 int worker_pid() { return ::getpid(); }
 int parent_of_worker() { return ::getppid(); }

@@ -25,6 +25,9 @@ struct tagged {
     friend bool operator==(const tagged&, const tagged&) = default;
 };
 
+// This is a worker, not the test.
+bool in_worker();
+
 int worker_pid();
 int parent_of_worker();
 int add(int a, int b);
