@@ -171,11 +171,6 @@ void pool_core::remove(pool_worker& w) noexcept {
     w.release();
 }
 
-void pool_core::started() noexcept {
-    --starting;
-    failed_starts_ = 0;
-}
-
 void pool_core::start_failed(int code_a, int code_b, int pid) noexcept {
     failed_a_ = code_a;
     failed_b_ = code_b;

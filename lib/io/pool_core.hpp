@@ -49,9 +49,9 @@ struct pool_core {
     // The worker is not there any more; it stays in memory until libuv has let go of it.
     void remove(pool_worker& w) noexcept;
     void remove_idle(pool_worker& w) noexcept;
-    // A worker is ready.
-    void started() noexcept;
-    // A worker ended before it was ready, or (code_a negative) could not be started at all.
+    // A worker has answered a job: this program's workers are good for something.
+    void proved() noexcept { failed_starts_ = 0; }
+    // A worker ended before it had a job, or (code_a negative) could not be started at all.
     void start_failed(int code_a, int code_b, int pid) noexcept;
     void on_timer() noexcept;
     // The loop has gone.

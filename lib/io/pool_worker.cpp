@@ -189,7 +189,7 @@ void pool_worker::on_hello() noexcept {
                      "itself, not in libraries that are loaded later");
         return;
     }
-    pool->started();
+    --pool->starting;
     at = phase::idle;
     after_job();
 }
@@ -205,6 +205,7 @@ void pool_worker::on_answer(frame_type type) noexcept {
         j.frame.swap(decoder_.payload());
     }
     job = nullptr;
+    pool->proved();
     const bool is_value = type == frame_type::value;
     pool->conclude(j, is_value ? pool_job::end::value : pool_job::end::threw,
                    is_value ? engine::status::ok : engine::status::exception);
@@ -320,8 +321,7 @@ void pool_worker::on_exit(int code, int signum) noexcept {
     if (pool == nullptr) return;
     const pool_reference keep(*pool);
     pool_core& p = *pool;
-    const bool was_starting = at == phase::starting;
-    if (was_starting) --p.starting;
+    if (at == phase::starting) --p.starting;
     if (!ours_) ++p.totals.workers_failed;
     if (pool_job* const j = std::exchange(job, nullptr); j != nullptr) {
         j->code_a = code;
@@ -332,7 +332,8 @@ void pool_worker::on_exit(int code, int signum) noexcept {
                    verdict_ == pool_job::end::cancelled ? engine::status::cancelled : engine::status::exception);
     }
     p.remove(*this);
-    if (was_starting && p.broken == nullptr) p.start_failed(code, signum, pid);
+    // Also when it greeted and died: or workers that do would be started again and again without a pause.
+    if (jobs_ == 0 && !ours_ && p.broken == nullptr) p.start_failed(code, signum, pid);
     p.settle();
 }
 

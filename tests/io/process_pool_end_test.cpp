@@ -336,6 +336,21 @@ TEST_CASE("workers that abort, hang or talk nonsense at their start") {
     });
 }
 
+TEST_CASE("workers that greet and die are not started again for ever") {
+    run_pool([]() -> task<void> {
+        process_pool_options o;
+        o.variable("EDDY_TEST_START", "greet");
+        process_pool pool(1, o);
+        for (int i = 0; i < 5; ++i) {
+            auto failing = error_of<worker_died>(pool.run(add, 1, 1));
+            const auto e = co_await std::move(failing);
+            REQUIRE(e);
+            CHECK(e->exit_code() == 7);
+        }
+        CHECK(pool.statistics().workers_started <= 9); // five until the first job is told, then one a job
+    });
+}
+
 TEST_CASE("a worker with another table of functions is refused, and the jobs are told why") {
     run_pool([]() -> task<void> {
         // As from a library that was loaded later: the workers do not have it.

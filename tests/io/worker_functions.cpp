@@ -28,6 +28,14 @@ extern "C" void eddy_test_first(int argc, char** argv) {
             std::abort();
         }
         if (std::strcmp(how, "hang") == 0) ::pause();
+        if (std::strcmp(how, "greet") == 0) {
+            const auto table = eddy::detail::process_function_table::make();
+            std::vector<std::byte> hello(eddy::detail::frame_header_size);
+            eddy::byte_writer(hello).put(table->hash(), static_cast<std::uint64_t>(table->size()));
+            eddy::detail::seal_frame(hello, eddy::detail::frame_type::hello, 0);
+            static_cast<void>(::send(3, hello.data(), hello.size(), MSG_NOSIGNAL));
+            _exit(7);
+        }
         if (std::strcmp(how, "garbage") == 0) {
             const std::array<char, 64> garbage{'x'};
             static_cast<void>(::send(3, garbage.data(), garbage.size(), MSG_NOSIGNAL));
