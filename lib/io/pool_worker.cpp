@@ -50,7 +50,7 @@ void pool_worker::close_link() noexcept {
 
 void pool_worker::watch() noexcept {
     if (!link_) return;
-    const bool more_to_send = job != nullptr && sent_ < job->frame.size();
+    const bool more_to_send = job != nullptr && sent_ < job->message.size();
     const int wanted = UV_READABLE | (more_to_send ? int{UV_WRITABLE} : 0);
     if (wanted == watched_) return;
     watched_ = wanted;
@@ -65,13 +65,13 @@ void pool_worker::set_timer(duration d) noexcept {
 
 int pool_worker::send() noexcept {
     // Not for ever: a worker that keeps pace must not keep the loop.
-    for (int n = 0; n < 16 && sent_ < job->frame.size(); ++n) {
-        const ssize_t done = send_some(link_.get(), std::span(job->frame).subspan(sent_));
+    for (int n = 0; n < 16 && sent_ < job->message.size(); ++n) {
+        const ssize_t done = send_some(link_.get(), std::span(job->message).subspan(sent_));
         if (done < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -errno;
         sent_ += static_cast<std::size_t>(done);
     }
-    if (sent_ == job->frame.size()) {
-        std::vector<std::byte>().swap(job->frame);
+    if (sent_ == job->message.size()) {
+        std::vector<std::byte>().swap(job->message);
         sent_ = 0;
     }
     return 0;
@@ -79,7 +79,7 @@ int pool_worker::send() noexcept {
 
 bool pool_worker::give(pool_job& j) noexcept {
     job_id_ = pool->next_id + 1;
-    seal_frame(j.frame, frame_type::job, job_id_);
+    seal_frame(j.message, frame_type::job, job_id_);
     job = &j;
     sent_ = 0;
     if (send() != 0 && sent_ == 0) {
@@ -102,9 +102,9 @@ void pool_worker::on_link(int status, int events) noexcept {
         on_hang_up();
         return;
     }
-    if ((events & UV_WRITABLE) != 0 && job != nullptr && sent_ < job->frame.size()) {
+    if ((events & UV_WRITABLE) != 0 && job != nullptr && sent_ < job->message.size()) {
         // An error shows as the end of what can be read, too.
-        if (send() != 0) sent_ = job->frame.size();
+        if (send() != 0) sent_ = job->message.size();
         watch();
     }
     if ((events & UV_READABLE) != 0) receive(16);
@@ -162,7 +162,7 @@ void pool_worker::on_frame() noexcept {
     const auto type = static_cast<frame_type>(decoder_.header().type);
     if (at == phase::starting && type == frame_type::hello)
         on_hello();
-    else if (job != nullptr && sent_ == 0 && job->frame.empty() && decoder_.header().id == job_id_ &&
+    else if (job != nullptr && sent_ == 0 && job->message.empty() && decoder_.header().id == job_id_ &&
              (type == frame_type::value || type == frame_type::error))
         on_answer(type);
     else
@@ -202,7 +202,7 @@ void pool_worker::on_answer(frame_type type) noexcept {
             return;
         }
     } else {
-        j.frame.swap(decoder_.payload());
+        j.message.swap(decoder_.payload());
     }
     job = nullptr;
     pool->proved();

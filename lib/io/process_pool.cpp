@@ -102,7 +102,7 @@ std::string process_text(const pool_job& job) { return "process " + std::to_stri
     std::string type;
     std::string text;
     try {
-        byte_reader in(job.frame);
+        byte_reader in(job.message);
         type = in.get<std::string>();
         text = in.get<std::string>();
     } catch (const serialization_error&) {

@@ -2,6 +2,8 @@
 
 namespace eddy {
 
+void byte_writer::bytes(std::span<const std::byte> b) { to_->insert(to_->end(), b.begin(), b.end()); }
+
 std::size_t byte_reader::length() {
     const auto n = get<std::uint64_t>();
     if (n > from_.size())

@@ -123,7 +123,7 @@ struct pool_job : engine::waiter {
     };
     pool_job() noexcept = default;
     pool_job(pool_reference p, const process_function* f, std::vector<std::byte>&& b) noexcept
-        : pool(std::move(p)), function(f), frame(std::move(b)) {}
+        : pool(std::move(p)), function(f), message(std::move(b)) {}
     pool_job(pool_job&&) noexcept = default;
 
     // On the loop: keeps the result that the bytes are. False: they are none.
@@ -131,7 +131,7 @@ struct pool_job : engine::waiter {
 
     pool_reference pool;
     const process_function* function = nullptr;
-    std::vector<std::byte> frame; // arguments with their header; then, for threw, the answer
+    std::vector<std::byte> message; // arguments with their header; then, for threw, the answer
     accept_function accept = nullptr;
     pool_worker* worker = nullptr;
     end ended = end::none;
@@ -183,13 +183,13 @@ public:
     pool_run_operation(pool_reference p, const process_function* f, std::vector<std::byte>&& b) noexcept {
         this->pool = std::move(p);
         this->function = f;
-        this->frame = std::move(b);
+        this->message = std::move(b);
         this->accept = &accept_it;
     }
     pool_run_operation(pool_run_operation&& o) : base(std::move(o)) {
         this->pool = std::move(o.pool);
         this->function = o.function;
-        this->frame = std::move(o.frame);
+        this->message = std::move(o.message);
         this->accept = o.accept;
     }
     ~pool_run_operation() {

@@ -65,7 +65,8 @@ public:
     void put(const T&... values) {
         (serializer<T>::write(*this, values), ...);
     }
-    void bytes(std::span<const std::byte> b) { to_->insert(to_->end(), b.begin(), b.end()); }
+    // Not inline: GCC 12 would warn of overflows that are none, in users' code.
+    void bytes(std::span<const std::byte> b);
     // A count of things that follow; byte_reader::length() reads it.
     void length(std::size_t n) { put(static_cast<std::uint64_t>(n)); }
     // Bytes so far, with those that were there before.
