@@ -39,6 +39,8 @@
 #include <eddy/flow/with.hpp>
 #include <eddy/io/pipe.hpp>
 #include <eddy/io/process.hpp>
+#include <eddy/io/process_pool.hpp>
+#include <eddy/io/serialize.hpp>
 #include <eddy/io/signal.hpp>
 #include <eddy/offload/from_thread.hpp>
 #include <eddy/offload/loop_thread.hpp>
