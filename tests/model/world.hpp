@@ -29,9 +29,6 @@ struct scenario {
     bool destroy_primitive = false; // at the end, instead of cancelling who is left
 };
 
-// All of them, in an order that stays the same.
-std::vector<scenario> scenarios(const primitive& p);
-
 class world {
 public:
     explicit world(const primitive& p);
