@@ -20,6 +20,10 @@ void* operator new(std::size_t size) {
     if (p == nullptr) throw std::bad_alloc();
     return p;
 }
+// The library default of this one would do; that of AddressSanitizer does not match our delete.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return exhausted ? nullptr : std::malloc(size == 0 ? 1 : size);
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 // NOLINTEND(misc-new-delete-overloads)
