@@ -75,10 +75,11 @@ void loop_core::finish(task_record& r) noexcept {
         ::new (&r.live) scope_body{};
     }
     // The frame first: what it owned is gone before anyone learns that the task has ended.
-    scope* const before = running;
+    scope* before = running;
+    if (before != nullptr && task_of(*before) == &r) before = nullptr;
     running = &r; // destructors in it are part of the task, whoever ends it
     r.vtable->destroy_frames(r);
-    running = before == &r ? nullptr : before;
+    running = before;
     r.flags |= scope::finished;
     scope& parent = *r.parent;
     unlink_scope(r);

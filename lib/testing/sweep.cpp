@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <new>
-#include <optional>
 #include <sstream>
 
 namespace eddy::testing {
@@ -258,17 +257,18 @@ private:
         done_.clear();
         probe watch(p, l);
         std::exception_ptr ended;
-        std::optional<eddy::detail::record_guard> main;
+        any_task_handle main;
         watch.listen(memory_);
         try {
             // A call first: f's own code, like its frame, is part of the run, and runs on the loop.
             const auto body = [](const std::function<task<void>()>* f) -> task<void> { co_await (*f)(); };
-            main.emplace(eddy::detail::run_access::prepare(eddy::detail::spawn_call(s.root, nullptr, {}, body, &f_)));
+            main = any_task_handle(eddy::detail::spawn_call(s.root, nullptr, {}, body, &f_));
+            main.detail_record()->flags |= engine::scope::observed;
         } catch (...) {
             ended = std::current_exception();
         }
-        if (main) {
-            drive(s, watch, &main->record);
+        if (main.valid()) {
+            drive(s, watch, main.detail_record());
             drive(s, watch, nullptr);
         }
         watch.stop();
@@ -280,13 +280,13 @@ private:
         seen.ready = std::move(watch.ready);
         for (const engine::wait_kind* k : watch.kinds)
             if (std::find(kinds_.begin(), kinds_.end(), k) == kinds_.end()) kinds_.push_back(k);
-        if (main) {
+        if (main.valid()) {
             try {
-                eddy::detail::result_of_main<void>(main->record);
+                eddy::detail::result_of_main<void>(*main.detail_record());
             } catch (...) {
                 ended = std::current_exception();
             }
-            main.reset();
+            main = {};
         }
         l.settle();
         const loop_statistics left = l.statistics();

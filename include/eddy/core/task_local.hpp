@@ -82,7 +82,7 @@ public:
         now = now.with(key_, detail::typed_local<T>::make(std::move(value)));
     }
     // The same until what it gives is destroyed. Several may be open at a time, and need not be closed in order.
-    [[nodiscard]] local_scope scoped(T value) {
+    [[nodiscard("the value is put back when this goes")]] local_scope scoped(T value) {
         static_cast<void>(detail::require_locals());
         return local_scope(key_, detail::typed_local<T>::make(std::move(value)));
     }
