@@ -54,7 +54,8 @@ void wait_here(job_link& l, remote_state_base& s) {
 }
 
 void explain_cancelled(job_link& l) {
-    // Whatever the reason: the same that the next call would be told.
+    // The task has been cancelled with ours, though its loop may have ended by now as well.
+    from_thread::check_cancelled();
     l.check("run");
 }
 

@@ -150,7 +150,7 @@ TEST_CASE("TH-10 what a job runs belongs to the task that awaits it: it is cance
     }
 }
 
-TEST_CASE("a task that somebody else cancels is task_cancelled to the job; a shielded one is not cancelled at all") {
+TEST_CASE("a task that somebody else cancels is task_cancelled to the job") {
     run_real([]() -> task<void> {
         thread_pool pool(1);
         eddy::any_task_handle child;

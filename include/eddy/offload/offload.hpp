@@ -42,7 +42,7 @@ struct offload_abandon_wait {
 // goes on until f has returned (what it captured by reference may live in the caller's frame); its result is delivered,
 // and the next checkpoint throws. So timeout(d, offload(f)) returns when f does.
 // f and the arguments are destroyed on the loop's thread, before the awaiting task goes on. f must not use the loop or
-// its tasks, but for loop_ref: spawn(...).get() from there waits for the loop. Throws uv_error (UV_EAGAIN) when there
+// its tasks, but for from_thread and loop_ref. Throws uv_error (UV_EAGAIN) when there
 // are no threads for libuv's pool (libuv itself would abort). A pending call counts as woken from outside.
 template <class F, class... Args>
 [[nodiscard]] auto offload(F&& f, Args&&... args) {
