@@ -410,6 +410,11 @@ TEST_CASE("a pool without descriptors left says so, and works again when there a
         std::vector<int> taken;
         for (int fd; (fd = ::dup(0)) >= 0;)
             taken.push_back(fd);
+        // Two are left: the connection can be made, the process can't. (Sanitizers look at memory by way of a pipe.)
+        for (int i = 0; i < 2; ++i) {
+            ::close(taken.back());
+            taken.pop_back();
+        }
         auto failing = error_of<uv_error>(pool.run(add, 1, 1));
         const auto e = co_await std::move(failing);
         for (const int fd : taken)

@@ -60,7 +60,8 @@ bool in_worker() { return is_worker; }
 
 int worker_pid() { return ::getpid(); }
 int parent_of_worker() { return ::getppid(); }
-int add(int a, int b) { return a + b; }
+// Wraps around: it is given random numbers.
+int add(int a, int b) { return static_cast<int>(static_cast<unsigned>(a) + static_cast<unsigned>(b)); }
 void nothing() {}
 std::string joined(std::string_view a, const std::string& b, std::string c) { return std::string(a) + b + c; }
 std::size_t count_bytes(std::span<const std::byte> b) { return b.size(); }
@@ -72,7 +73,7 @@ std::vector<std::byte> many_bytes(std::size_t n) {
 }
 std::vector<std::byte> echo_bytes(const std::vector<std::byte>& b) { return b; }
 tagged change(tagged t) {
-    ++t.number;
+    t.number = add(t.number, 1);
     t.text += "!";
     return t;
 }
