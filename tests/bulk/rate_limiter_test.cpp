@@ -227,6 +227,26 @@ TEST_CASE("a turn that is destroyed before it was used goes to the next") {
     CHECK(at == times{0ms});
 }
 
+TEST_CASE("a turn that is destroyed before it was used goes to who waits") {
+    times at;
+    eddy::testing::virtual_loop l;
+    l.run([](times& t) -> task<void> {
+        rate_limiter r(1, 1s);
+        auto turn = std::make_unique<eddy::detail::rate_acquire_operation>(r.acquire());
+        eddy::context here{eddy::loop::current().detail_state().running};
+        turn->bind(here);
+        const bool granted = turn->start();
+        CHECK(granted);
+        auto waiting = spawn(pass, std::ref(r), 1u, std::ref(t));
+        co_await eddy::yield();
+        CHECK(r.statistics().waiters == 1);
+        turn.reset();
+        CHECK(r.statistics().waiters == 0);
+        co_await waiting;
+    }(at));
+    CHECK(at == times{0ms});
+}
+
 TEST_CASE("a timeout at the very instant of the turn loses no token") {
     eddy_test::run([]() -> task<void> {
         rate_limiter r(1, 1s);

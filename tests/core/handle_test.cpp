@@ -188,3 +188,19 @@ TEST_CASE("a handler of the task's own is told instead of the loop's") {
         CHECK(loops.lines.empty());
     });
 }
+
+TEST_CASE("a task that was cancelled from above tells the reason of whoever did it") {
+    testing::virtual_loop l;
+    auto h = l.spawn([]() -> task<> { co_await sleep_forever(); });
+    l.settle();
+    l.shutdown(nullptr);
+    l.settle();
+    REQUIRE(h.was_cancelled());
+    const auto o = h.outcome();
+    REQUIRE(holds<task_cancelled>(o.error()));
+    try {
+        std::rethrow_exception(o.error());
+    } catch (const task_cancelled& e) {
+        CHECK(e.reason().kind() == cancel_kind::shutdown);
+    }
+}

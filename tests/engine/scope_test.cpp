@@ -68,6 +68,26 @@ TEST_CASE("a new scope inherits the cancellation of its parent unless it is shie
     CHECK(task_of(inner) == nullptr);
 }
 
+TEST_CASE("of several scopes that were cancelled the outermost decides, up to a shield") {
+    place p;
+    plain outer;
+    plain middle;
+    plain inner;
+    plain kept(scope::shielded);
+    plain in_kept;
+    open_scope(outer, p.core.root);
+    open_scope(middle, outer);
+    open_scope(inner, middle);
+    open_scope(kept, middle);
+    open_scope(in_kept, kept);
+    CHECK(cancel_scope_tree(inner, why::requested));
+    CHECK(cancelling_scope(inner) == &inner);
+    CHECK(cancel_scope_tree(outer, why::timeout));
+    CHECK(cancel_scope_tree(in_kept, why::requested));
+    CHECK(cancelling_scope(inner) == &outer);
+    CHECK(cancelling_scope(in_kept) == &in_kept);
+}
+
 TEST_CASE("CA-12 CA-18 the first request counts, later ones change nothing") {
     place p;
     plain s;

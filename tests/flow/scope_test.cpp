@@ -349,3 +349,19 @@ TEST_CASE("SH-9 shielded work of nobody is joined at shutdown") {
     }
     CHECK(ended);
 }
+
+TEST_CASE("the nearest of several deadlines is the effective one, whichever scope it belongs to") {
+    eddy_test::run([]() -> task<> {
+        const auto began = clock::now();
+        const auto ask = []() -> task<clock::time_point> {
+            co_await yield();
+            co_return current_deadline();
+        };
+        auto inner_first = timeout(2h, timeout(1h, ask));
+        const auto a = co_await inner_first;
+        CHECK(a == began + 1h);
+        auto outer_first = timeout(1h, timeout(2h, ask));
+        const auto b = co_await outer_first;
+        CHECK(b == began + 1h);
+    });
+}

@@ -243,3 +243,19 @@ TEST_CASE("RN-5 a function that still runs at shutdown is reported, and waited f
     CHECK(text.find("stubborn") != std::string::npos);
     CHECK(text.find("offload") != std::string::npos);
 }
+
+TEST_CASE("TH-4 in simulated time too a call that is cancelled before its step never runs") {
+    eddy_test::run([]() -> task<void> {
+        bool ran = false;
+        const auto body = [](bool& r) -> task<void> {
+            auto call = offload([&r] { r = true; });
+            co_await call;
+        };
+        auto t = eddy::spawn(body, std::ref(ran));
+        co_await eddy::yield(); // its step is the next thing that is ready
+        t.cancel();
+        co_await joined(t);
+        CHECK(t.was_cancelled());
+        CHECK_FALSE(ran);
+    });
+}

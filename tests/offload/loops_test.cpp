@@ -2,6 +2,7 @@
 
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/settle.hpp>
+#include <eddy/sync/event.hpp>
 
 #include "offload/gate.hpp"
 
@@ -12,7 +13,9 @@
 
 using eddy::offload;
 using eddy::task;
+using eddy_test::gate;
 using eddy_test::run_real;
+using eddy_test::until_arrived;
 
 namespace {
 int twice(int x) { return 2 * x; }
@@ -20,18 +23,21 @@ int twice(int x) { return 2 * x; }
 
 TEST_CASE("libuv's own requests get their turn while calls keep coming") {
     eddy::loop l;
-    const auto main = [](eddy::loop& mine) -> task<void> {
+    const auto main = [](eddy::loop& mine, std::chrono::microseconds length, int requests) -> task<void> {
         bool end = false;
-        const auto busy = [](bool& stop) -> task<void> {
-            while (!stop) {
-                auto call = offload([] {});
-                co_await call;
-            }
+        const auto busy = [](bool& stop, std::chrono::microseconds takes) -> task<void> {
+            const auto f = [takes] {
+                const auto until = std::chrono::steady_clock::now() + takes;
+                while (std::chrono::steady_clock::now() < until) {
+                }
+            };
+            while (!stop)
+                co_await offload(f);
         };
         std::vector<eddy::task_handle<void>> all;
         for (int i = 0; i < 500; ++i)
-            all.push_back(eddy::spawn(busy, std::ref(end)));
-        for (int i = 0; i < 50; ++i) {
+            all.push_back(eddy::spawn(busy, std::ref(end), length));
+        for (int i = 0; i < requests; ++i) {
             eddy::promise<int> done;
             uv_fs_t request;
             request.data = &done;
@@ -46,8 +52,40 @@ TEST_CASE("libuv's own requests get their turn while calls keep coming") {
         for (auto& h : all)
             co_await h;
     };
-    l.run(main(l));
+    l.run(main(l, std::chrono::microseconds(0), 50));
+    l.run(main(l, std::chrono::microseconds(200), 5)); // the threads' queue is never empty
     eddy_test::check_empty(l);
+}
+
+TEST_CASE("TH-11 a call that is queued when the last thread begins to wait for the loop is run") {
+    run_real([]() -> task<void> {
+        const auto ref = eddy::loop::current().ref();
+        eddy::event came;
+        gate g;
+        const auto wait_for = [](eddy::event& e) -> task<void> { co_await e.wait(); };
+        const auto block = [](eddy::loop_ref r, gate& mine, eddy::event& e, auto w) -> task<void> {
+            auto call = offload([r, &mine, &e, w] {
+                auto remote = r.spawn(w, std::ref(e));
+                mine.wait(); // the loop has nothing to do any more when we begin to block
+                remote.get();
+            });
+            co_await call;
+        };
+        const auto last = [](eddy::event& e) -> task<void> {
+            auto call = offload([] {});
+            co_await call;
+            e.set();
+        };
+        std::vector<eddy::task_handle<void>> all;
+        for (int i = 0; i < 4; ++i)
+            all.push_back(eddy::spawn(block, ref, std::ref(g), std::ref(came), wait_for));
+        all.push_back(eddy::spawn(last, std::ref(came)));
+        co_await until_arrived(g, 4);
+        g.open();
+        for (auto& h : all)
+            co_await h;
+        CHECK(came.is_set());
+    });
 }
 
 TEST_CASE("TH-11 threads that wait for the loop, which waits for threads: four nested users") {

@@ -204,3 +204,34 @@ TEST_CASE("a slow call holds up neither the others nor their results") {
         CHECK(others == 300);
     });
 }
+
+TEST_CASE("what one thread has done comes back in the order of the calls") {
+    run_real([]() -> task<void> {
+        gate g;
+        const auto hold = [](gate& mine) -> task<void> {
+            auto call = offload([&mine] { mine.wait(); });
+            co_await call;
+        };
+        std::vector<eddy::task_handle<void>> all;
+        for (int i = 0; i < 3; ++i)
+            all.push_back(eddy::spawn(hold, std::ref(g)));
+        co_await until_arrived(g, 3); // of the four threads one is left
+        const auto quick = [](int n, std::vector<int>& o) -> task<void> {
+            auto call = offload([] {});
+            co_await call;
+            o.push_back(n);
+        };
+        std::vector<int> order;
+        std::vector<int> expected;
+        for (int i = 0; i < 40; ++i) {
+            expected.push_back(i);
+            all.push_back(eddy::spawn(quick, i, std::ref(order)));
+        }
+        for (std::size_t i = 3; i < all.size(); ++i)
+            co_await all[i];
+        g.open();
+        for (auto& h : all)
+            co_await h;
+        CHECK(order == expected);
+    });
+}
