@@ -34,7 +34,7 @@ void remote_state_base::wait() {
 }
 
 bool remote_state_base::wait_unless_released() {
-    const blocking told;
+    const blocking_section told;
     std::unique_lock lock(guard);
     ended_cv.wait(lock, [this] { return ended || let_go; });
     return ended;
