@@ -69,14 +69,14 @@ std::span<std::byte> frame_decoder::room() {
     if (complete_) {
         complete_ = false;
         have_ = 0;
-        payload_.clear();
-        if (payload_.capacity() > most_kept) payload_.shrink_to_fit();
+        if (payload_.capacity() > most_kept) std::vector<std::byte>().swap(payload_);
     }
     if (have_ < frame_header_size) return std::as_writable_bytes(std::span(&header_, 1)).subspan(have_);
     const std::size_t at = have_ - frame_header_size;
-    if (at == payload_.size()) {
-        const std::uint64_t wanted = std::min<std::uint64_t>(header_.length, std::max(2 * at, first_room));
-        payload_.resize(static_cast<std::size_t>(wanted));
+    // Memory that is there already from the frame before is used as it is: nothing is allocated, nothing filled.
+    if (at == 0 || at == payload_.size()) {
+        const std::size_t at_hand = at == 0 ? std::max(first_room, payload_.capacity()) : 2 * at;
+        payload_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(header_.length, at_hand)));
     }
     return std::span(payload_).subspan(at);
 }
@@ -98,6 +98,7 @@ frame_decoder::status frame_decoder::advance(std::size_t n) noexcept {
     have_ += n;
     if (have_ < frame_header_size) return status::more;
     if (in_header && check_header() == status::bad) return status::bad;
+    if (header_.length == 0) payload_.clear();
     if (have_ - frame_header_size < header_.length) return status::more;
     if (header_.payload_check != fold(hash_bytes(payload_))) return bad("a payload with a wrong checksum");
     complete_ = true;

@@ -155,7 +155,7 @@ void serve_pool(int fd, std::uint64_t most) {
             flush_output();
             seal_frame(answer, type, decoder.header().id);
             send_all(fd, answer);
-            if (answer.capacity() > (1 << 20)) std::vector<std::byte>().swap(answer);
+            if (answer.capacity() > (4 << 20)) std::vector<std::byte>().swap(answer);
         }
     } catch (const std::bad_alloc&) {
         std::fputs("eddy: a worker process has no memory for a job, and ends\n", stderr);
