@@ -37,6 +37,7 @@ struct hook {
 };
 
 void abandon_forked(eddy_loop& l) noexcept;
+void close_with_loop(eddy_loop& l) noexcept;
 struct host_link; // embed.cpp
 struct fd_table;  // fd.cpp
 struct shutdown_op;
@@ -163,6 +164,7 @@ private:
     void settle_young() noexcept;
     void last_released() noexcept override { unpin(); }
     friend void eddy::capi::abandon_forked(eddy_loop& l) noexcept;
+    friend void eddy::capi::close_with_loop(eddy_loop& l) noexcept;
     void last_pin() noexcept;
     int close_now(std::uint64_t grace, bool wait_for_workers) noexcept;
     void close_ends() noexcept;
@@ -179,6 +181,8 @@ namespace eddy::capi {
 
 // C objects on a loop of the C++ face. eddy_loop_close() before `l` ends.
 [[nodiscard]] eddy_loop* borrow(eddy::loop& l);
+// That loop ends: what is left of its C objects ends first.
+void close_with_loop(eddy_loop& l) noexcept;
 // What is behind the C objects.
 [[nodiscard]] inline eddy::loop& loop_of(eddy_loop* l) noexcept { return *l->cpp; }
 

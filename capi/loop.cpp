@@ -284,7 +284,19 @@ bool has_work(const eddy_loop& l) noexcept {
 
 } // namespace
 
-eddy_loop* borrow(eddy::loop& l) { return new eddy_loop(l, nullptr); }
+eddy_loop* borrow(eddy::loop& l) {
+    auto* const c = new eddy_loop(l, nullptr);
+    const detail::loop_state& s = l.detail_state();
+    c->adopted = s.uv != nullptr && s.uv->adopted();
+    return c;
+}
+
+void close_with_loop(eddy_loop& l) noexcept {
+    if (l.over() != EDDY_OK) return;
+    l.pin();
+    l.close_now(0, true);
+    l.unpin();
+}
 
 } // namespace eddy::capi
 
