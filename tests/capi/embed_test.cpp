@@ -93,7 +93,7 @@ TEST_CASE("FD_ONLY: the descriptor alone tells: timers, ready work, descriptors 
     if (eddy_has("fd-only") == 0) return;
     eddy_loop* l = new_loop(EDDY_LOOP_FD_ONLY);
     const int fd = eddy_loop_fd(l);
-    const auto run_while_readable = [&](eddy_op* op) {
+    const auto run_while_readable = [&](eddy_op* op) -> int {
         while (eddy_op_status(op) == EDDY_PENDING) {
             if (!readable(fd, 10'000)) return EDDY_EDEADLK;
             static_cast<void>(eddy_loop_run(l, EDDY_RUN_NOWAIT));
@@ -277,6 +277,59 @@ TEST_CASE("an allocator of the program: asked for what the loop needs, and given
     close_loop(l);
     CHECK(bytes == 0);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BLOCKS_ARE_MALLOCED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BLOCKS_ARE_MALLOCED
+#endif
+#endif
+#ifndef BLOCKS_ARE_MALLOCED
+
+namespace {
+struct many {
+    eddy_mutex* mutex;
+    int n;
+    int calls;
+    std::atomic<int>* counter;
+};
+int many_ops(eddy_task* task, void* state) {
+    auto* s = static_cast<many*>(state);
+    EDDY_BEGIN(task);
+    for (s->n = 0; s->n < 20'000; ++s->n) {
+        if (s->n == 10'000) s->calls = *s->counter;
+        EDDY_TRY(task, eddy_op_timeout(eddy_mutex_lock(s->mutex), EDDY_SEC(1)));
+        eddy_mutex_unlock(s->mutex);
+        if (s->n % 10 == 0) EDDY_TRY(task, eddy_sleep(eddy_task_loop(task), 0));
+    }
+    return eddy_return_number(task, *s->counter - s->calls);
+    EDDY_END(task);
+}
+} // namespace
+
+TEST_CASE("an op costs no call of the allocator once the loop is warm") {
+    static std::atomic<int> calls;
+    eddy_allocator a;
+    EDDY_INIT(&a);
+    a.alloc = [](void*, std::size_t size, std::size_t align) {
+        ++calls;
+        return std::aligned_alloc(align, (size + align - 1) / align * align);
+    };
+    a.free = [](void*, void* p, std::size_t, std::size_t) { std::free(p); };
+    eddy_loop_opts o;
+    EDDY_INIT(&o);
+    o.allocator = &a;
+    eddy_loop* l = nullptr;
+    REQUIRE(eddy_loop_new(&o, &l) == EDDY_OK);
+    held m(new_mutex(l));
+    many s{m, 0, 0, &calls};
+    held op(eddy_spawn(l, &many_ops, &s, nullptr));
+    CHECK(eddy_loop_run_until(l, op, EDDY_FOREVER) == EDDY_OK);
+    CHECK(eddy_op_number(op) == 0);
+    close_loop(l);
+}
+#endif
 
 TEST_CASE("fork: the child is told and may only abandon; the parent goes on") {
     eddy_loop* l = new_loop();
