@@ -289,7 +289,8 @@ std::uint64_t eddy_loop_timeout(eddy_loop* loop) noexcept {
     else
         until = core.next_deadline();
     // Handles that are not eddy's: of C++ code, or of the host.
-    if (const loop_state& s = loop_state::of(core); s.uv != nullptr && until != 0) {
+    // (libuv says zero where there are none.)
+    if (const loop_state& s = loop_state::of(core); s.uv != nullptr && until != 0 && uv_loop_alive(s.uv->uv()) != 0) {
         if (const int ms = uv_backend_timeout(s.uv->uv()); ms >= 0)
             until = std::min(until, ms == 0 ? 0 : core.now() + std::int64_t{ms} * 1'000'000);
     }
