@@ -14,10 +14,10 @@ namespace {
 constexpr std::size_t no_part = SIZE_MAX;
 
 struct combined_op : settled_op {
-    // `room`: behind the op, in its block.
-    combined_op(eddy_loop& l, eddy_op** room, eddy_op* const* ops, std::size_t n) noexcept
-        : settled_op(l), parts(room), count(n), left(n) {
-        if (n != 0) std::memcpy(room, ops, n * sizeof *ops);
+    // `at`: behind the op, in its block.
+    combined_op(eddy_loop& l, eddy_op** at, eddy_op* const* ops, std::size_t n) noexcept
+        : settled_op(l), parts(at), count(n), left(n) {
+        if (n != 0) std::memcpy(at, ops, n * sizeof *ops);
     }
     template <class Op>
     static std::size_t block_size(std::size_t n) noexcept {

@@ -59,9 +59,7 @@ private:
         if (source != nullptr) std::exchange(source, nullptr)->release(); // the value was borrowed from it
         eddy::capi::destroy_block(this);
     }
-    [[nodiscard]] eddy_op* unlooked_part() noexcept override {
-        return cancelled || source->looked ? nullptr : source;
-    }
+    [[nodiscard]] eddy_op* unlooked_part() noexcept override { return cancelled || source->looked ? nullptr : source; }
     [[nodiscard]] const char* kind_name() const noexcept override { return "join"; }
     [[nodiscard]] std::uint32_t kind_number() const noexcept override { return EDDY_KIND_COMBINED; }
 

@@ -88,8 +88,7 @@ void loop_object::unpin() noexcept {
 
 void loop_object::last_released() noexcept {
     eddy_loop& l = *loop;
-    const bool pinned =
-        pinned_.load(std::memory_order_relaxed) && pinned_.exchange(false, std::memory_order_relaxed);
+    const bool pinned = pinned_.load(std::memory_order_relaxed) && pinned_.exchange(false, std::memory_order_relaxed);
     ask(finalise);
     // Only now: should this have been the last pin, closing the loop finds the request. A loop without this pin may be
     // gone already.

@@ -176,9 +176,7 @@ void eddy_op::set_deadline(std::int64_t when) noexcept {
 
 // ---- the consumer
 
-void eddy_op::consume_by(eddy_done_fn f, void* u, eddy_free_fn d) noexcept {
-    consume_by(&tell_call).call = {f, u, d};
-}
+void eddy_op::consume_by(eddy_done_fn f, void* u, eddy_free_fn d) noexcept { consume_by(&tell_call).call = {f, u, d}; }
 
 void eddy_op::tell_call(eddy_op& op) noexcept {
     const auto [f, user, drop] = op.consumer.call;

@@ -66,11 +66,11 @@ protected:
         self.release();
     }
     static constexpr engine::wait_kind promise_kind{.name = "promise",
-                                            .outside = true,
-                                            .pinned = false,
-                                            .abort = &abort_it,
-                                            .describe = nullptr,
-                                            .resume = &resume};
+                                                    .outside = true,
+                                                    .pinned = false,
+                                                    .abort = &abort_it,
+                                                    .describe = nullptr,
+                                                    .resume = &resume};
     static constexpr engine::wait_kind tell_kind{.name = "cancelled promise",
                                                  .outside = false,
                                                  .pinned = false,

@@ -150,7 +150,8 @@ void eddy_queue_close(eddy_queue* queue) noexcept {
     try {
         queue->items.close();
     } catch (...) {
-        static_cast<void>(eddy::capi::current_status(EDDY_ESTATE)); // on another loop than its own: overlapping calls, which are not allowed
+        static_cast<void>(eddy::capi::current_status(
+            EDDY_ESTATE)); // on another loop than its own: overlapping calls, which are not allowed
     }
     queue->loop->touched();
 }

@@ -16,7 +16,8 @@ struct take_permits : eddy::capi::take_nothing {
         try {
             p.forget(); // eddy_sem_release brings them back
         } catch (...) {
-            static_cast<void>(eddy::capi::current_status(EDDY_ESTATE)); // a permit that holds something can be forgotten
+            static_cast<void>(
+                eddy::capi::current_status(EDDY_ESTATE)); // a permit that holds something can be forgotten
         }
     }
 };

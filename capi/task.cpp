@@ -286,7 +286,8 @@ eddy_op* spawn(eddy_loop* l, eddy_step_fn step, void* state, eddy_free_fn drop, 
         return l == nullptr ? nullptr : failed_op(*l, refused);
     }
     l->sync();
-    void* const block = size > SIZE_MAX - sizeof(task_op) ? nullptr : eddy::capi::allocate_on(*l, task_op::block_size(size));
+    void* const block =
+        size > SIZE_MAX - sizeof(task_op) ? nullptr : eddy::capi::allocate_on(*l, task_op::block_size(size));
     if (block == nullptr) {
         call_free(drop, state);
         return nullptr;

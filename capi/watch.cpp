@@ -164,7 +164,8 @@ int eddy_op_get_info(const eddy_op* op, eddy_op_info* out) noexcept {
     i.steps = o.steps();
     i.name = o.name.c_str();
     i.waiting_for = o.waiting_for();
-    if (const eddy_op* const a = o.awaited_op(); a != nullptr) i.waiting_id = eddy::capi::id_of(const_cast<eddy_op&>(*a));
+    if (const eddy_op* const a = o.awaited_op(); a != nullptr)
+        i.waiting_id = eddy::capi::id_of(const_cast<eddy_op&>(*a));
     return eddy::capi::write_struct(out, &i, sizeof i);
 }
 

@@ -54,8 +54,8 @@ TEST_CASE("from_c: a coroutine awaits ops: value, number, and each kind of failu
             return p;
         };
         for (int i = 0; i < 7; ++i) {
-            static constexpr int statuses[] = {EDDY_ETIMEDOUT, EDDY_ECLOSED, EDDY_ENOMEM, -2, -20001, EDDY_ECANCELED,
-                                               EDDY_OK};
+            static constexpr int statuses[] = {EDDY_ETIMEDOUT, EDDY_ECLOSED,   EDDY_ENOMEM, -2,
+                                               -20001,         EDDY_ECANCELED, EDDY_OK};
             eddy_op* const failing = i == 6 ? nullptr : rejected(statuses[i], "told");
             try {
                 co_await eddy::from_c(failing);

@@ -146,7 +146,8 @@ TEST_CASE("race: the first decides; losers are cancelled and awaited, and what t
     cleaner clean{&t, 2, 0};
     static int items[2] = {5, 6};
     SUBCASE("a value, taken from the race") {
-        eddy_op* parts[] = {eddy_sleep(l, EDDY_SEC(1)), eddy_queue_get(q), eddy_spawn(l, &cleaner_step, &clean, nullptr)};
+        eddy_op* parts[] = {eddy_sleep(l, EDDY_SEC(1)), eddy_queue_get(q),
+                            eddy_spawn(l, &cleaner_step, &clean, nullptr)};
         held r(eddy_race(l, parts, 3));
         l.settle();
         CHECK(eddy_queue_try_put(q, &items[0]) == EDDY_OK);
@@ -421,7 +422,7 @@ TEST_CASE("TG-12 TG-14 TG-15 group.cancel: no failure; what is added later is ca
     CHECK(second == nullptr);
 }
 
-TEST_CASE("TG-21 dropping a group cancels its members, which the loop brings to their end") {
+TEST_CASE("dropping a group cancels its members, which the loop brings to their end") {
     c_loop l;
     trace t{};
     cleaner clean{&t, 1, 0};

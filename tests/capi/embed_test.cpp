@@ -54,7 +54,9 @@ TEST_CASE("embedding: the timeout says when to run; the descriptor wakes for pos
     CHECK(eddy_loop_timeout(l) > EDDY_SEC(4));
     const int fd = eddy_loop_fd(l);
     CHECK_FALSE(readable(fd, 0));
-    std::thread([&] { CHECK(eddy_call_soon_threadsafe(l, [](void*) { ++called; }, nullptr, nullptr) == EDDY_OK); }).join();
+    std::thread([&] {
+        CHECK(eddy_call_soon_threadsafe(l, [](void*) { ++called; }, nullptr, nullptr) == EDDY_OK);
+    }).join();
     CHECK(readable(fd, 10'000));
     CHECK(eddy_loop_run(l, EDDY_RUN_NOWAIT) == 1);
     CHECK(called == 2);
@@ -172,8 +174,9 @@ TEST_CASE("an adopted uv_loop_t: run by its host, closed when its tasks have end
     held sleep(eddy_sleep(l, EDDY_MS(2)));
     static eddy_op* asked;
     asked = task;
-    CHECK(eddy_op_then(static_cast<eddy_op*>(eddy_ref(sleep)), [](eddy_op*, void*) { eddy_op_cancel(asked); }, nullptr,
-                       nullptr) == EDDY_OK);
+    CHECK(eddy_op_then(
+              static_cast<eddy_op*>(eddy_ref(sleep)), [](eddy_op*, void*) { eddy_op_cancel(asked); }, nullptr,
+              nullptr) == EDDY_OK);
     CHECK(uv_run(&uv, UV_RUN_DEFAULT) == 0); // ends when eddy has nothing left
     CHECK(seen(t) == std::vector<int>{EDDY_ECANCELED, 1, EDDY_OK, 1});
     clean.i = 0;
@@ -495,7 +498,8 @@ TEST_CASE("names, info, tasks, figures, dump: told without looking at an outcome
     CHECK(s.steps == 2);
     CHECK(s.bytes > 0);
     std::string dump;
-    CHECK(eddy_loop_dump(l, [](const char* line, void* d) { *static_cast<std::string*>(d) += line; }, &dump) == EDDY_OK);
+    CHECK(
+        eddy_loop_dump(l, [](const char* line, void* d) { *static_cast<std::string*>(d) += line; }, &dump) == EDDY_OK);
     CHECK(dump.find("getter") != std::string::npos);
     CHECK(dump.find("eddy_await of queue.get") != std::string::npos);
     eddy_queue_close(q);

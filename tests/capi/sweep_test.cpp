@@ -1,5 +1,5 @@
-// R10: the n-th allocation fails, for every n that a scenario makes: the answer is EDDY_ENOMEM or NULL, nothing crashes,
-// nothing is lost.
+// R10: the n-th allocation fails, for every n that a scenario makes: the answer is EDDY_ENOMEM or NULL, nothing
+// crashes, nothing is lost.
 #include "fixture.hpp"
 
 #include "core/state.hpp"
@@ -75,8 +75,8 @@ void scenario(c_loop& l) {
     static int value;
     eddy_promise_resolve(promise, &value, &count_drop, 0);
     held work(eddy_offload(l, nullptr, [](eddy_work*, void*) -> int { return EDDY_OK; }, nullptr, &count_drop, 0));
-    held abandoned(eddy_offload(l, nullptr, [](eddy_work*, void*) -> int { return EDDY_OK; }, nullptr, &count_drop,
-                                EDDY_WORK_ABANDON));
+    held abandoned(eddy_offload(
+        l, nullptr, [](eddy_work*, void*) -> int { return EDDY_OK; }, nullptr, &count_drop, EDDY_WORK_ABANDON));
     CHECK(expected(eddy_call_soon(l, [](void*) {}, nullptr, &count_drop)));
     CHECK(expected(eddy_call_soon_threadsafe(l, [](void*) {}, nullptr, &count_drop)));
     held down(eddy_loop_shutdown(l));

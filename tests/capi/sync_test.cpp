@@ -163,7 +163,8 @@ TEST_CASE("park: woken, woken before it parks, several wakes are one, cancelled;
     CHECK(eddy_op_number(interrupted) == 1);
 }
 
-TEST_CASE("LP-13 LP-14 other threads: posts, puts, sets and wakes arrive, in each thread's order, while the loop sleeps") {
+TEST_CASE(
+    "LP-13 LP-14 other threads: posts, puts, sets and wakes arrive, in each thread's order, while the loop sleeps") {
     eddy_loop* l = new_loop();
     constexpr int n = 5000;
     held q(new_queue(l, 1)); // full: it does not matter
@@ -315,7 +316,8 @@ TEST_CASE("TH-1 offload: runs elsewhere, tells value, number, error and message;
     eddy_unref(l);
 }
 
-TEST_CASE("TH-5 offload cancelled while it runs: told, and its result is delivered; abandoned, it is given up at once") {
+TEST_CASE(
+    "TH-5 offload cancelled while it runs: told, and its result is delivered; abandoned, it is given up at once") {
     eddy_loop* l = new_loop();
     dropped() = 0;
     job j;

@@ -158,8 +158,7 @@ public:
         } else if constexpr (std::is_pointer_v<V>) {
             keep(const_cast<void*>(static_cast<const void*>(v)), nullptr, 0);
         } else {
-            keep(
-                new V(std::forward<T>(v)), [](void* p) { delete static_cast<V*>(p); }, 0);
+            keep(new V(std::forward<T>(v)), [](void* p) { delete static_cast<V*>(p); }, 0);
         }
     }
 
@@ -198,13 +197,13 @@ struct c_cancel {
 // co_await from_c(op) -> c_result: waits for the op and takes the reference. A checkpoint. Throws what the op's status
 // stands for: timeout_error (EDDY_ETIMEDOUT), task_cancelled (somebody else cancelled it), closed (EDDY_ECLOSED),
 // std::bad_alloc (EDDY_ENOMEM, and for null), uv_error (the system's), else c_error; std::logic_error when the op has a
-// consumer already. Cancelled: the op is asked once and waited for; when it succeeds all the same, that is delivered and
-// the next checkpoint throws. Destroyed: the op is cancelled and dropped.
+// consumer already. Cancelled: the op is asked once and waited for; when it succeeds all the same, that is delivered
+// and the next checkpoint throws. Destroyed: the op is cancelled and dropped.
 [[nodiscard]] inline detail::from_c_operation from_c(eddy_op* op) noexcept { return detail::from_c_operation(op); }
 
-// Runs the task on `on` (by default the loop that runs here, else std::logic_error) and gives an op of `l` for it, which
-// the caller drops. Its outcome: nothing for void, the number for integers and enumerations, the pointer itself for
-// pointers, else a T on the heap as the value, which the op destroys; an exception is its status with what() as the
+// Runs the task on `on` (by default the loop that runs here, else std::logic_error) and gives an op of `l` for it,
+// which the caller drops. Its outcome: nothing for void, the number for integers and enumerations, the pointer itself
+// for pointers, else a T on the heap as the value, which the op destroys; an exception is its status with what() as the
 // message. Cancelling the op cancels the task; dropping it leaves the task running. Null without memory: the task is
 // destroyed.
 template <class T>
