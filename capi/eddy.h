@@ -674,7 +674,7 @@ typedef int (*eddy_work_fn)(eddy_work *work, void *user);
 EDDY_API EDDY_GIVE eddy_op *eddy_offload(eddy_loop *loop, EDDY_NULLABLE eddy_pool *pool, eddy_work_fn fn, void *user, EDDY_NULLABLE eddy_free_fn drop, uint32_t flags) EDDY_NOEXCEPT;
 
 /* Inside offloaded code.  The value and number of the op (the last ones count, those
- * before are freed), and its message (copied). */
+ * before are freed at once, on this thread), and its message (copied). */
 EDDY_API int  eddy_work_cancelled(const eddy_work *work) EDDY_NOEXCEPT;
 EDDY_API void eddy_work_set(eddy_work *work, void *value, EDDY_NULLABLE eddy_free_fn value_free, int64_t number) EDDY_NOEXCEPT;
 EDDY_API void eddy_work_set_message(eddy_work *work, EDDY_NULLABLE const char *message) EDDY_NOEXCEPT;

@@ -38,9 +38,9 @@ TEST_CASE("from_c: a coroutine awaits ops: value, number, and each kind of failu
     c_loop l;
     held q(new_queue(l));
     static int item = 7;
-    l.cpp.run([](eddy_loop* c, eddy_queue* q) -> eddy::task<> {
-        CHECK(eddy_queue_try_put(q, &item) == EDDY_OK);
-        auto r = co_await eddy::from_c(eddy_queue_get(q));
+    l.cpp.run([](eddy_loop* c, eddy_queue* items) -> eddy::task<> {
+        CHECK(eddy_queue_try_put(items, &item) == EDDY_OK);
+        auto r = co_await eddy::from_c(eddy_queue_get(items));
         CHECK(r.take() == &item);
         CHECK(r.value() == nullptr);
         eddy_op* parts[] = {eddy_sleep(c, EDDY_MS(2)), eddy_sleep(c, EDDY_MS(1))};

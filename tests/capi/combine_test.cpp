@@ -62,7 +62,7 @@ TEST_CASE("GA-5 GA-6 gather: the first error cancels the rest, which are awaited
         clean.i = 0;
         held p(promise(l));
         eddy_op* parts[] = {eddy_spawn(l, &cleaner_step, &clean, nullptr), again(p), eddy_sleep(l, EDDY_SEC(1))};
-        held g(eddy_gather(l, parts, 3, keep_going ? EDDY_GATHER_KEEP_GOING : 0u));
+        held g(eddy_gather(l, parts, 3, keep_going ? std::uint32_t{EDDY_GATHER_KEEP_GOING} : 0u));
         l.settle();
         const std::uint64_t before = eddy_loop_now(l);
         reject(p, -20001, "why");

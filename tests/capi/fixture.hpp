@@ -9,6 +9,7 @@
 
 #include <eddy/testing/virtual_loop.hpp>
 
+#include <atomic>
 #include <vector>
 
 namespace eddy_test {
@@ -62,9 +63,9 @@ inline eddy_mutex* new_mutex(eddy_loop* l) {
 }
 inline std::vector<int> seen(const trace& t) { return {t.what, t.what + t.n}; }
 
-// A drop or free function that counts.
-inline int& dropped() {
-    static int n = 0;
+// A drop or free function that counts; values that a worker replaces are freed there.
+inline std::atomic<int>& dropped() {
+    static std::atomic<int> n{0};
     return n;
 }
 extern "C" inline void count_drop(void*) { ++dropped(); }
