@@ -14,7 +14,9 @@ namespace eddy::capi {
 
 // An op that waits in the engine by itself.
 struct waiting_op : eddy_op {
-    explicit waiting_op(eddy_loop& l) noexcept : eddy_op(l) { place.flags |= engine::scope::once; }
+    explicit waiting_op(eddy_loop& l, made where = made::on_the_loop) noexcept : eddy_op(l, where) {
+        place.flags |= engine::scope::once;
+    }
 
 protected:
     ~waiting_op() = default;
@@ -43,7 +45,7 @@ protected:
 // Leaf: an operation of the C++ face. Take: what to do with what it was granted, `void operator()(eddy_op&, Leaf&)`,
 // and with one that failed, `void failed(eddy_op&, Leaf&)`.
 template <class Leaf, class Take>
-struct leaf_op final : waiting_op {
+struct leaf_op : waiting_op {
     template <class... Args>
     static eddy_op* start(eddy_loop& l, Take take, Args&&... args) noexcept {
         auto* op = make<leaf_op>(l, take, std::forward<Args>(args)...);
@@ -55,9 +57,9 @@ struct leaf_op final : waiting_op {
     template <class... Args>
     explicit leaf_op(eddy_loop& l, Take t, Args&&... args) noexcept
         : waiting_op(l), leaf(std::in_place, std::forward<Args>(args)...), take(t) {}
-    ~leaf_op() { let_go(); }
+    ~leaf_op() { leaf_op::let_go(); }
 
-private:
+protected:
     static constexpr engine::wait_kind make_kind() noexcept {
         engine::wait_kind k = Leaf::kind;
         k.resume = &resume;
@@ -93,15 +95,17 @@ private:
         leaf->suspend(static_cast<waiting_op*>(this));
         enlist();
     }
+    [[nodiscard]] int wait_status() const noexcept override { return status_of(leaf->state()); }
     void absorb() noexcept override {
         const engine::status s = leaf->state();
         if (s == engine::status::ok)
             take(*this, *leaf);
         else
             take.failed(*this, *leaf);
-        if (has_consumer() && wait_is_pending()) deliver_instead_of(*wait);
+        if (is_awaited() && wait_is_pending()) deliver_instead_of(*wait);
+        const int ending = wait_status();
         let_go();
-        end(status_of(s));
+        end(ending);
     }
     void let_go() noexcept override {
         wait = nullptr;
@@ -109,6 +113,7 @@ private:
     }
     void destroy() noexcept override { destroy_block(this); }
     [[nodiscard]] const char* kind_name() const noexcept override { return kind.name; }
+    [[nodiscard]] std::uint32_t kind_number() const noexcept override { return Take::kind; }
 
     std::optional<Leaf> leaf;
     [[no_unique_address]] Take take;
@@ -116,6 +121,7 @@ private:
 
 // For leaves that give nothing.
 struct take_nothing {
+    static constexpr std::uint32_t kind = EDDY_KIND_SYNC;
     template <class Leaf>
     void operator()(eddy_op&, Leaf&) const noexcept {}
     template <class Leaf>

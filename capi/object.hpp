@@ -5,7 +5,9 @@
 // spot. Each object has one mailbox node, guarded by its request bits (decisions: any-thread calls).
 //
 // Two counts keep a loop: `pins` (the program's references to the loop and to objects that no task or callback has
-// consumed) keep it open, `shells` (every object) keep its memory.
+// consumed) keep it open, `shells` (every object) keep its memory. Both are atomic, and an op of the steady state
+// touches neither: the loop counts the shells of its own side apart while it is open, and an op is pinned only if it is
+// still unconsumed when the step or callback that made it returns.
 #pragma once
 
 #include "eddy.h"
@@ -26,7 +28,9 @@ struct object {
 
     void retain() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
-        if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) last_released();
+        // Nobody can add to the only reference there is: no locked instruction for what was never shared.
+        if (refs.load(std::memory_order_acquire) == 1 || refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            last_released();
     }
 
     std::atomic<std::size_t> refs{1};
@@ -43,15 +47,20 @@ struct loop_object : object, engine::mail {
         resolve = 1u << 1, // a promise was given its outcome
         cancel = 1u << 2,
         finalise = 1u << 3, // the last reference has gone
+        set = 1u << 4,      // an event
+        wake = 1u << 5,     // a waker
     };
 
-    // Takes a pin and a shell of the loop.
-    explicit loop_object(eddy_loop& l) noexcept;
+    // Any thread. Takes a shell of the loop, and a pin.
+    enum class made { on_the_loop, anywhere };
+    explicit loop_object(eddy_loop& l, made where = made::on_the_loop) noexcept;
 
     // Any thread: handles `r` on the loop, now when this is its drain.
     void ask(request r) noexcept;
     // From now on the loop owns it: it does not keep the loop open.
     void unpin() noexcept;
+    // A young op is the program's after all.
+    void pin_young() noexcept;
 
     eddy_loop* const loop;
 
@@ -63,8 +72,13 @@ protected:
 
 private:
     void handle_pending() noexcept;
+    void finalise_now() noexcept;
     std::atomic<unsigned> requests_{0};
-    std::atomic<bool> pinned_{true};
+    std::atomic<bool> pinned_{false};
+
+protected:
+    static constexpr unsigned char not_young = 0xff;
+    unsigned char young_place_ = not_young; // in loop->young
 };
 
 // Calls into the program; nothing that it throws gets through.

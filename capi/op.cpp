@@ -20,6 +20,8 @@ void set_current_exception(outcome& o) noexcept {
         throw;
     } catch (const std::bad_alloc&) {
         o.set(EDDY_ENOMEM, nullptr);
+    } catch (const eddy::uv_error& e) {
+        o.set(e.code().value(), e.what());
     } catch (const std::logic_error& e) {
         o.set(EDDY_EINVAL, e.what());
     } catch (const std::exception& e) {
@@ -40,6 +42,32 @@ struct finished_op final : eddy_op {
 
 } // namespace
 
+void report_moved(eddy_loop& l, outcome& o) noexcept {
+    finished_op* const op = l.has_unhandled_hook() ? make<finished_op>(l) : nullptr;
+    if (op == nullptr) {
+        l.say_unhandled(o, "", 0);
+        return;
+    }
+    op->out.take_from(o);
+    op->end(op->out.status);
+    op->looked = true;
+    op->unpin();
+    op->report_later();
+}
+
+int check_consumable(const eddy_loop& l, const eddy_op& op) noexcept {
+    return op.loop != &l ? EDDY_EINVAL : op.is_consumed() ? EDDY_EBUSY : EDDY_OK;
+}
+
+void cancel_and_release(eddy_op* const* ops, std::size_t n) noexcept {
+    if (ops == nullptr) return;
+    for (std::size_t i = 0; i < n; ++i) {
+        if (ops[i] == nullptr) continue;
+        if (!ops[i]->is_consumed()) eddy_op_cancel(ops[i]);
+        ops[i]->release();
+    }
+}
+
 eddy_op* failed_op(eddy_loop& l, int status, const char* message) noexcept {
     auto* op = make<finished_op>(l);
     if (op == nullptr) return nullptr;
@@ -50,7 +78,7 @@ eddy_op* failed_op(eddy_loop& l, int status, const char* message) noexcept {
 
 } // namespace eddy::capi
 
-eddy_op::eddy_op(eddy_loop& l) noexcept : loop_object(l) {
+eddy_op::eddy_op(eddy_loop& l, made where) noexcept : loop_object(l, where) {
     static constexpr engine::wait_kind delivery_kind{.name = "delivery",
                                                      .outside = false,
                                                      .pinned = false,
@@ -61,16 +89,35 @@ eddy_op::eddy_op(eddy_loop& l) noexcept : loop_object(l) {
     delivery.kind = &delivery_kind;
     deadline.op = this;
     deadline.fire = &deadline_passed;
+    created = where == made::anywhere || l.over() ? 0 : l.core->cached_now();
 }
 
 // ---- outcome
 
 void eddy_op::end(int status) noexcept {
-    if (status == EDDY_ECANCELED) status = no_deadline ? EDDY_ENOMEM : timed_out ? EDDY_ETIMEDOUT : EDDY_ECANCELED;
-    out.status = status;
+    out.status = final_status(status);
     ended = true;
     drop_deadline();
-    if (!has_consumer()) delist();
+    if (!is_awaited()) delist();
+}
+
+// Down to the parts and up again, however deep they are: a loop over what is linked by next_cancel.
+void eddy_op::look_at_all() noexcept {
+    eddy_op* at = this;
+    for (;;) {
+        if (!at->ended) {
+            if (eddy_op* const part = at->unlooked_part(); part != nullptr) {
+                part->next_cancel = at;
+                at = part;
+                continue;
+            }
+            at->absorb();
+        }
+        if (at == this) return;
+        at->looked = true;
+        at->was_looked_at();
+        at = at->next_cancel;
+    }
 }
 
 bool eddy_op::undo() noexcept {
@@ -78,7 +125,7 @@ bool eddy_op::undo() noexcept {
     settle_if_promise();
     timed_out = no_deadline = false;
     if (ended) {
-        report_unseen();
+        if (is_unseen_error()) eddy::capi::report_moved(*loop, out);
         out.set_value(nullptr, nullptr);
         out.number = 0;
     } else {
@@ -93,7 +140,7 @@ bool eddy_op::undo() noexcept {
 // ---- cancelling
 
 void eddy_op::cancel(bool by_deadline) noexcept {
-    if (loop->closed || is_done()) return;
+    if (loop->over() || is_done()) return;
     if (by_deadline) {
         if (cancel_asked) return;
         timed_out = true;
@@ -129,18 +176,31 @@ void eddy_op::set_deadline(std::int64_t when) noexcept {
 
 // ---- the consumer
 
-void eddy_op::consume_by(eddy_task& t) noexcept {
-    task = &t;
-    consumed = true;
-    unpin();
+void eddy_op::consume_by(eddy_done_fn f, void* u, eddy_free_fn d) noexcept { consume_by(&tell_call).call = {f, u, d}; }
+
+void eddy_op::tell_call(eddy_op& op) noexcept {
+    const auto [f, user, drop] = op.consumer.call;
+    eddy_loop& l = *op.loop;
+    op.look();
+    ++l.callbacks;
+    l.begin_call();
+    try {
+        f(&op, user);
+    } catch (...) {
+        l.say_exception("a callback of an eddy_op threw");
+    }
+    call_free(drop, user);
+    l.end_call();
+    op.release();
 }
 
-void eddy_op::consume_by(eddy_done_fn f, void* u, eddy_free_fn d) noexcept {
-    fn = f;
-    user = u;
-    drop = d;
-    consumed = true;
-    unpin();
+void eddy_op::tell_nobody(eddy_op& op) noexcept { op.release(); }
+
+void eddy_op::leave_alone() noexcept {
+    if (told == nullptr) // it has been told
+        release();
+    else
+        told = &tell_nobody;
 }
 
 void eddy_op::deliver_later() noexcept {
@@ -154,24 +214,10 @@ void eddy_op::resume_delivery(engine::runnable& r) noexcept { static_cast<delive
 
 void eddy_op::deliver() noexcept {
     drop_deadline();
-    if (eddy_task* const t = std::exchange(task, nullptr)) {
-        delist();
-        t->op_finished(*this);
-        return;
-    }
-    if (fn == nullptr) return;
-    look();
-    delist();
-    eddy_loop& l = *loop;
-    const eddy_done_fn f = std::exchange(fn, nullptr);
-    try {
-        f(this, user);
-    } catch (...) {
-        eddy::detail::report(&eddy::detail::loop_state::of(*l.core), nullptr, "a callback of an eddy_op threw",
-                             std::current_exception());
-    }
-    call_free(drop, user);
-    release();
+    if (joins != nullptr) eddy::capi::tell_joins(*this);
+    const told_function f = std::exchange(told, nullptr);
+    if (f != nullptr || ended) delist();
+    if (f != nullptr) f(*this);
 }
 
 // ---- ends
@@ -182,6 +228,7 @@ void eddy_op::enlist() noexcept {
     op_link = &loop->ops;
     if (next_op != nullptr) next_op->op_link = &next_op;
     loop->ops = this;
+    ++loop->op_count;
 }
 
 void eddy_op::delist() noexcept {
@@ -190,6 +237,7 @@ void eddy_op::delist() noexcept {
     if (next_op != nullptr) next_op->op_link = op_link;
     next_op = nullptr;
     op_link = nullptr;
+    --loop->op_count;
 }
 
 void eddy_op::abort() noexcept {
@@ -198,7 +246,7 @@ void eddy_op::abort() noexcept {
 }
 
 void eddy_op::close() noexcept {
-    task = nullptr; // which is ended for itself
+    const told_function f = std::exchange(told, nullptr); // tasks and combinations are ended for themselves
     if (!ended) {
         if (wait_is_over())
             absorb();
@@ -207,22 +255,54 @@ void eddy_op::close() noexcept {
     }
     if (delivery.linked()) delivery.unlink();
     delist();
-    if (std::exchange(fn, nullptr) == nullptr) return;
-    call_free(drop, user);
-    release();
+    if (f == &tell_call) {
+        call_free(consumer.call.drop, consumer.call.user);
+        release();
+    } else if (f == &tell_nobody || f == &tell_unhandled) {
+        release();
+    }
 }
 
-void eddy_op::report_unseen() noexcept {
-    if (!ended || looked || out.status >= 0) return;
-    if (out.status == EDDY_ECANCELED || out.status == EDDY_ETIMEDOUT || out.status == EDDY_ECLOSED) return;
-    try {
-        std::string what = eddy_errname(out.status);
-        if (*out.message.c_str() != '\0') what.append(": ").append(out.message.c_str());
-        eddy::detail::report(loop->closed ? nullptr : &eddy::detail::loop_state::of(*loop->core), nullptr,
-                             "an operation failed and nobody looked at it", std::make_exception_ptr(eddy::error(what)));
-    } catch (...) {
-        std::fputs("eddy: an operation failed and nobody looked at it\n", stderr);
+bool eddy_op::is_unseen_error() const noexcept {
+    return ended && !looked && out.status < 0 && out.status != EDDY_ECANCELED && out.status != EDDY_ETIMEDOUT &&
+           out.status != EDDY_ECLOSED;
+}
+
+bool eddy_op::report_unseen() noexcept {
+    if (!is_unseen_error()) return true;
+    looked = true;
+    was_looked_at();
+    if (!loop->has_unhandled_hook()) {
+        loop->say_unhandled(out, name.c_str(), id);
+        return true;
     }
+    refs.store(1, std::memory_order_relaxed); // the hook's
+    told = &tell_unhandled;
+    deliver_later();
+    return false;
+}
+
+void eddy_op::report_later() noexcept {
+    told = &tell_unhandled;
+    deliver_later();
+}
+
+void eddy_op::tell_unhandled(eddy_op& op) noexcept {
+    eddy_loop& l = *op.loop;
+    const auto hook = l.unhandled;
+    if (hook.fn == nullptr) {
+        l.say_unhandled(op.out, op.name.c_str(), op.id);
+    } else {
+        ++l.callbacks;
+        l.begin_call();
+        try {
+            hook.fn(&op, hook.user);
+        } catch (...) {
+            l.say_exception("the hook for unhandled errors threw");
+        }
+        l.end_call();
+    }
+    op.release();
 }
 
 void eddy_op::settle_if_promise() noexcept {
@@ -231,7 +311,7 @@ void eddy_op::settle_if_promise() noexcept {
 
 void eddy_op::abandon() noexcept {
     settle_if_promise();
-    report_unseen();
+    if (!report_unseen()) return;
     drop_deadline();
     delist();
     destroy();
@@ -249,7 +329,7 @@ namespace {
 // Looking does not change what an op is to its users.
 eddy_op* looked_at(const eddy_op* op) noexcept {
     auto* o = const_cast<eddy_op*>(op);
-    if (!o->loop->closed) o->loop->sync();
+    if (!o->loop->over()) o->loop->sync();
     o->look();
     return o;
 }
@@ -293,7 +373,7 @@ void eddy_op_cancel(eddy_op* op) noexcept {
 }
 
 eddy_op* eddy_op_timeout(eddy_op* op, std::uint64_t after) noexcept {
-    if (op == nullptr || after == EDDY_FOREVER || op->loop->closed) return op;
+    if (op == nullptr || after == EDDY_FOREVER || op->loop->over()) return op;
     op->loop->sync();
     const auto d = static_cast<std::int64_t>(std::min<std::uint64_t>(after, INT64_MAX));
     op->set_deadline(eddy::detail::saturating_add(op->loop->core->now(), eddy::duration(d)));
@@ -305,8 +385,8 @@ int eddy_op_then(eddy_op* op, eddy_done_fn fn, void* user, eddy_free_fn drop) no
     int status = EDDY_OK;
     if (op == nullptr) {
         status = EDDY_ENOMEM;
-    } else if (op->loop->closed) {
-        status = EDDY_ECLOSED;
+    } else if (op->loop->over()) {
+        status = op->loop->over();
     } else {
         op->loop->sync();
         if (fn == nullptr)

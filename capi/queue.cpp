@@ -19,13 +19,13 @@ void move_to(eddy_op& op, item&& i) noexcept {
     op.out.set_value(p, i.free_function());
 }
 
-struct take_item {
+struct take_item : take_nothing {
     void operator()(eddy_op& op, get_operation& leaf) const noexcept { move_to(op, leaf.take()); }
     void failed(eddy_op&, get_operation&) const noexcept {}
 };
 
 // A failed put keeps the item as its value.
-struct keep_item {
+struct keep_item : take_nothing {
     void operator()(eddy_op&, put_operation&) const noexcept {}
     void failed(eddy_op& op, put_operation& leaf) const noexcept { move_to(op, std::move(leaf.item())); }
 };
@@ -34,12 +34,30 @@ using get_op = leaf_op<get_operation, take_item>;
 using put_op = leaf_op<put_operation, keep_item>;
 using join_op = leaf_op<join_operation, take_nothing>;
 
-// What an exception of the C++ face says in C, for functions that return a status.
-int current_error() noexcept {
-    eddy::capi::outcome o;
-    eddy::capi::set_current_exception(o);
-    return o.status == EDDY_EINVAL ? EDDY_ESTATE : o.status;
-}
+// A put from another thread, on its way.
+struct posted_item final : eddy::engine::mail {
+    posted_item(eddy_queue& q, void* p) noexcept : queue(&q), i(p, q.item_free) {
+        q.retain();
+        deliver = [](eddy::engine::mail& m) noexcept { static_cast<posted_item&>(m).arrive(); };
+        discard = [](eddy::engine::mail& m) noexcept { static_cast<posted_item&>(m).go(); };
+    }
+    void arrive() noexcept {
+        try {
+            static_cast<void>(queue->items.force_put(std::move(i)));
+        } catch (...) {
+            // no memory for the queue to grow: the item is freed with us
+        }
+        go();
+    }
+    void go() noexcept {
+        eddy_queue* const q = queue;
+        eddy::capi::destroy_block(this);
+        q->release();
+    }
+
+    eddy_queue* queue;
+    item i;
+};
 
 } // namespace
 
@@ -51,7 +69,7 @@ int eddy_queue_new(eddy_loop* loop, std::size_t capacity, eddy_free_fn item_free
     if (out == nullptr) return EDDY_EINVAL;
     *out = nullptr;
     if (loop == nullptr) return EDDY_EINVAL;
-    if (loop->closed) return EDDY_ECLOSED;
+    if (const int s = loop->over(); s != EDDY_OK) return s;
     loop->sync();
     *out = eddy::capi::make<eddy_queue>(*loop, capacity, item_free);
     return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
@@ -61,43 +79,55 @@ eddy_op* eddy_queue_put(eddy_queue* queue, void* pointer) noexcept {
     if (queue == nullptr) return nullptr;
     eddy_loop& l = *queue->loop;
     item mine(pointer, queue->item_free); // freed here when there is no memory for the op
-    if (!l.closed) {
+    if (!l.over()) {
         l.sync();
         return put_op::start(l, {}, queue->items, std::move(mine));
     }
-    eddy_op* const op = failed_op(l, EDDY_ECLOSED);
+    eddy_op* const op = failed_op(l, l.over());
     if (op != nullptr) move_to(*op, std::move(mine));
     return op;
 }
 
 eddy_op* eddy_queue_get(eddy_queue* queue) noexcept {
     if (queue == nullptr) return nullptr;
-    if (queue->loop->closed) return failed_op(*queue->loop, EDDY_ECLOSED);
+    if (const int s = queue->loop->over(); s != EDDY_OK) return failed_op(*queue->loop, s);
     queue->loop->sync();
     return get_op::start(*queue->loop, {}, queue->items);
 }
 
 int eddy_queue_try_put(eddy_queue* queue, void* pointer) noexcept {
     if (queue == nullptr) return EDDY_EINVAL;
-    if (queue->loop->closed) return EDDY_ECLOSED;
+    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
     queue->loop->sync();
     item i(pointer, queue->item_free);
     int status = EDDY_OK;
     try {
         if (!queue->items.try_put(std::move(i))) status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
     } catch (...) {
-        status = current_error();
+        status = eddy::capi::current_status(EDDY_ESTATE);
     }
     static_cast<void>(i.release()); // put, or still the caller's
     queue->loop->touched();
     return status;
 }
 
+int eddy_queue_put_threadsafe(eddy_queue* queue, void* pointer) noexcept {
+    if (queue == nullptr) return EDDY_EINVAL;
+    if (queue->closed.load(std::memory_order_relaxed)) return EDDY_ECLOSED;
+    void* const block = eddy::engine::allocate(sizeof(posted_item)); // of this thread
+    if (block == nullptr) return EDDY_ENOMEM;
+    auto* const p = ::new (block) posted_item(*queue, pointer);
+    if (queue->loop->box.post(*p)) return EDDY_OK;
+    static_cast<void>(p->i.release());
+    p->go();
+    return EDDY_ECLOSED;
+}
+
 int eddy_queue_try_get(eddy_queue* queue, void** out) noexcept {
     if (out == nullptr) return EDDY_EINVAL;
     *out = nullptr;
     if (queue == nullptr) return EDDY_EINVAL;
-    if (queue->loop->closed) return EDDY_ECLOSED;
+    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
     queue->loop->sync();
     int status = EDDY_OK;
     try {
@@ -107,38 +137,40 @@ int eddy_queue_try_get(eddy_queue* queue, void** out) noexcept {
         else
             status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
     } catch (...) {
-        status = current_error();
+        status = eddy::capi::current_status(EDDY_ESTATE);
     }
     queue->loop->touched();
     return status;
 }
 
 void eddy_queue_close(eddy_queue* queue) noexcept {
-    if (queue == nullptr || queue->loop->closed) return;
+    if (queue == nullptr || queue->loop->over()) return;
     queue->loop->sync();
+    queue->closed.store(true, std::memory_order_relaxed);
     try {
         queue->items.close();
     } catch (...) {
-        static_cast<void>(current_error()); // on another loop than its own: overlapping calls, which are not allowed
+        static_cast<void>(eddy::capi::current_status(
+            EDDY_ESTATE)); // on another loop than its own: overlapping calls, which are not allowed
     }
     queue->loop->touched();
 }
 
 std::size_t eddy_queue_size(const eddy_queue* queue) noexcept {
     if (queue == nullptr) return 0;
-    if (!queue->loop->closed) queue->loop->sync();
+    if (!queue->loop->over()) queue->loop->sync();
     return queue->items.size();
 }
 
 int eddy_queue_done(eddy_queue* queue) noexcept {
     if (queue == nullptr) return EDDY_EINVAL;
-    if (queue->loop->closed) return EDDY_ECLOSED;
+    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
     queue->loop->sync();
     int status = EDDY_OK;
     try {
         queue->items.task_done();
     } catch (...) {
-        status = current_error();
+        status = eddy::capi::current_status(EDDY_ESTATE);
     }
     queue->loop->touched();
     return status;
@@ -146,7 +178,7 @@ int eddy_queue_done(eddy_queue* queue) noexcept {
 
 eddy_op* eddy_queue_join(eddy_queue* queue) noexcept {
     if (queue == nullptr) return nullptr;
-    if (queue->loop->closed) return failed_op(*queue->loop, EDDY_ECLOSED);
+    if (const int s = queue->loop->over(); s != EDDY_OK) return failed_op(*queue->loop, s);
     queue->loop->sync();
     return join_op::start(*queue->loop, {}, queue->items);
 }

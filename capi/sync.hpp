@@ -1,10 +1,12 @@
-// eddy_queue and eddy_mutex: the primitives of the C++ face, counted.
+// eddy_queue, eddy_mutex, eddy_sem and eddy_event: the primitives of the C++ face, counted.
 #pragma once
 
 #include "internal.hpp"
 
+#include <eddy/sync/event.hpp>
 #include <eddy/sync/mutex.hpp>
 #include <eddy/sync/queue.hpp>
+#include <eddy/sync/semaphore.hpp>
 
 namespace eddy::capi {
 
@@ -37,6 +39,7 @@ struct eddy_queue final : eddy::capi::loop_object {
 
     eddy::queue<eddy::capi::item> items;
     eddy_free_fn item_free;
+    std::atomic<bool> closed{false}; // for other threads
 };
 
 struct eddy_mutex final : eddy::capi::loop_object {
@@ -47,10 +50,30 @@ struct eddy_mutex final : eddy::capi::loop_object {
     eddy::mutex lock;
 };
 
+struct eddy_sem final : eddy::capi::loop_object {
+    eddy_sem(eddy_loop& l, std::ptrdiff_t n) : loop_object(l), permits(n) {}
+    void handle(unsigned requests) noexcept override;
+
+    eddy::semaphore permits;
+};
+
+struct eddy_event final : eddy::capi::loop_object {
+    explicit eddy_event(eddy_loop& l) noexcept : loop_object(l) {}
+    void handle(unsigned requests) noexcept override;
+
+    eddy::event flag;
+};
+
 namespace eddy::capi {
+
+// What an exception of a primitive is, for functions that return a status. Called inside a handler; `misuse`: what a
+// std::logic_error says here.
+[[nodiscard]] int current_status(int misuse) noexcept;
 
 // For tests: what is behind the C objects, to be used from coroutines of the same loop.
 [[nodiscard]] inline eddy::queue<item>& queue_of(eddy_queue* q) noexcept { return q->items; }
 [[nodiscard]] inline eddy::mutex& mutex_of(eddy_mutex* m) noexcept { return m->lock; }
+[[nodiscard]] inline eddy::semaphore& semaphore_of(eddy_sem* s) noexcept { return s->permits; }
+[[nodiscard]] inline eddy::event& event_of(eddy_event* e) noexcept { return e->flag; }
 
 } // namespace eddy::capi

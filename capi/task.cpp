@@ -45,6 +45,11 @@ constexpr engine::wait_kind await_kind{.name = "eddy_await",
                                        .resume = &resume_task};
 constexpr engine::wait_kind yield_kind{
     .name = "yield", .outside = false, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &resume_task};
+// Another thread may hold a waker.
+constexpr engine::wait_kind park_kind{
+    .name = "park", .outside = true, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &resume_task};
+
+void tell_task(eddy_op& op) noexcept { op.consumer.task->op_finished(op); }
 
 // ---- the record
 
@@ -93,7 +98,7 @@ void end_task(engine::task_record& r) noexcept {
     t.step = nullptr;
     engine::loop_core::abandon(t.wait);
     eddy_op* const awaited = std::exchange(t.awaited, nullptr);
-    if (awaited != nullptr && awaited->task == &t) awaited->task = nullptr;
+    if (awaited != nullptr && awaited->told == &tell_task && awaited->consumer.task == &t) awaited->told = nullptr;
     call_free(std::exchange(t.drop, nullptr), t.state);
     eddy_unref(awaited);
     if (t.has(engine::scope::abandoned)) t.fail(EDDY_ECLOSED, nullptr);
@@ -120,7 +125,8 @@ namespace eddy::capi {
 
 void task_op::finished() noexcept {
     end(out.status);
-    if (has_consumer() && !loop->closed) deliver_later();
+    if (is_awaited() && !loop->over()) deliver_later();
+    loop->task_ended();
     release();
 }
 
@@ -130,8 +136,31 @@ void task_op::abort() noexcept {
 }
 
 void task_op::abandon() noexcept {
+    if (!report_unseen()) return;
+    was_looked_at(); // reported, or no error
     delist();
-    engine::release(task_); // an error that nobody saw is reported when the record goes
+    engine::release(task_);
+}
+
+void task_op::was_named() noexcept {
+    try {
+        eddy::detail::extension_of(task_).name = name.c_str();
+    } catch (...) {
+        // no memory: dumps call it by its number
+    }
+}
+
+const eddy_op* task_op::awaited_op() const noexcept {
+    const bool waits = !ended && task_.awaited != nullptr && task_.wait.kind == &await_kind &&
+                       task_.wait.state != engine::wait_state::done && task_.wait.state != engine::wait_state::idle;
+    return waits ? task_.awaited : nullptr;
+}
+
+const char* task_op::waiting_for() const noexcept {
+    if (ended) return "";
+    if (const eddy_op* const op = awaited_op(); op != nullptr) return op->kind_name();
+    using enum engine::wait_state;
+    return task_.wait.state == waiting || task_.wait.state == ready ? task_.wait.kind->name : "";
 }
 
 } // namespace eddy::capi
@@ -150,6 +179,9 @@ void eddy_task::run() noexcept {
     l.current = this;
     in_step = true;
     awaiting = false;
+    ++steps;
+    ++l.steps;
+    l.begin_call();
     int how = EDDY_STEP_DONE;
     try {
         how = step(this, state);
@@ -157,25 +189,57 @@ void eddy_task::run() noexcept {
         fail(EDDY_EEXCEPTION, nullptr);
         eddy::capi::set_current_exception(op->out);
         op->out.status = EDDY_EEXCEPTION;
+        how = EDDY_STEP_DONE;
     }
+    l.end_call();
     in_step = false;
     l.current = nullptr;
-    if (how == EDDY_STEP_WAIT && awaiting) return begin_wait();
-    if (how == EDDY_STEP_YIELD && !awaiting) {
-        wait.kind = &yield_kind;
-        wait.where = this;
-        wait.target = this;
-        wait.result = engine::status::ok;
-        loop->park_granted(wait);
-        return;
-    }
-    if (how == EDDY_STEP_WAIT)
+    switch (how) {
+    case EDDY_STEP_DONE:
+        break;
+    case EDDY_STEP_WAIT:
+        if (awaiting) return begin_wait();
         fail(EDDY_ESTATE, "the step function returned EDDY_STEP_WAIT without an eddy_await that said so");
-    else if (how == EDDY_STEP_YIELD)
+        break;
+    case EDDY_STEP_YIELD:
+        if (!awaiting) return give_way(yield_kind);
         fail(EDDY_ESTATE, "the step function returned EDDY_STEP_YIELD after an eddy_await that said EDDY_STEP_WAIT");
-    else if (how != EDDY_STEP_DONE)
-        fail(EDDY_EINVAL, "the step function returned none of EDDY_STEP_DONE, EDDY_STEP_WAIT and EDDY_STEP_YIELD");
+        break;
+    case EDDY_STEP_PARK:
+        if (!awaiting) return park();
+        fail(EDDY_ESTATE, "the step function returned EDDY_STEP_PARK after an eddy_await that said EDDY_STEP_WAIT");
+        break;
+    default:
+        fail(EDDY_EINVAL, "the step function returned none of EDDY_STEP_DONE, EDDY_STEP_WAIT, EDDY_STEP_YIELD and "
+                          "EDDY_STEP_PARK");
+    }
     loop->finish_later(*this);
+}
+
+void eddy_task::give_way(const engine::wait_kind& kind) noexcept {
+    wait.kind = &kind;
+    wait.where = this;
+    wait.target = this;
+    wait.result = engine::status::ok;
+    loop->park_granted(wait);
+}
+
+void eddy_task::park() noexcept {
+    const bool at_once = std::exchange(woken, false) || has(engine::scope::interrupt);
+    flags &= ~std::uint32_t{engine::scope::interrupt};
+    if (at_once) return give_way(park_kind);
+    wait.kind = &park_kind;
+    wait.where = this;
+    wait.target = this;
+    wait.result = engine::status::pending;
+    loop->park(wait);
+}
+
+void eddy_task::wake() noexcept {
+    if (wait.kind == &park_kind && wait.state == engine::wait_state::waiting)
+        loop->grant(wait, engine::status::ok);
+    else
+        woken = true;
 }
 
 void eddy_task::begin_wait() noexcept {
@@ -213,13 +277,17 @@ namespace {
 
 eddy_op* spawn(eddy_loop* l, eddy_step_fn step, void* state, eddy_free_fn drop, const void* init,
                std::size_t size) noexcept {
-    const int refused = l == nullptr || step == nullptr ? EDDY_EINVAL : l->closing ? EDDY_ECLOSED : EDDY_OK;
+    const int refused = l == nullptr || step == nullptr ? EDDY_EINVAL
+                        : l->over() != EDDY_OK          ? l->over()
+                        : l->closing                    ? EDDY_ECLOSED
+                                                        : EDDY_OK;
     if (refused != EDDY_OK) {
         call_free(drop, state);
         return l == nullptr ? nullptr : failed_op(*l, refused);
     }
     l->sync();
-    void* const block = size > SIZE_MAX - sizeof(task_op) ? nullptr : engine::allocate(task_op::block_size(size));
+    void* const block =
+        size > SIZE_MAX - sizeof(task_op) ? nullptr : eddy::capi::allocate_on(*l, task_op::block_size(size));
     if (block == nullptr) {
         call_free(drop, state);
         return nullptr;
@@ -238,9 +306,10 @@ eddy_op* spawn(eddy_loop* l, eddy_step_fn step, void* state, eddy_free_fn drop, 
     t.drop = drop;
     t.vtable = &task_kind;
     t.flags |= engine::scope::once;
-    op->retain(); // the task's own, while it runs
+    op->refs.store(2, std::memory_order_relaxed); // one is the task's own, while it runs
     op->unpin();
     op->enlist();
+    ++l->running_tasks;
     l->core->adopt(t, l->core->root, start_kind);
     if (t.has(engine::scope::cancelled)) { // inherited; a step function is told once
         t.flags &= ~std::uint32_t{engine::scope::cancelled};
@@ -271,21 +340,21 @@ int eddy_await(eddy_task* task, eddy_op* op, std::uint32_t point) noexcept {
     eddy_unref(std::exchange(task->awaited, nullptr));
     task->point = point;
     if (op == nullptr) return EDDY_STEP_READY;
-    const char* wrong = op->loop != &l      ? "an op of another loop was awaited"
-                        : op == task->op    ? "a task awaits itself"
-                        : op->is_consumed() ? "the op has a consumer already"
-                                            : nullptr;
-    if (wrong != nullptr) {
-        const int status = op->loop == &l && op != task->op ? EDDY_EBUSY : EDDY_EINVAL;
+    int status = eddy::capi::check_consumable(l, *op);
+    if (status == EDDY_OK && op == task->op) status = EDDY_EINVAL;
+    if (status != EDDY_OK) [[unlikely]] {
+        const char* wrong = op->loop != &l   ? "an op of another loop was awaited"
+                            : op == task->op ? "a task awaits itself"
+                                             : "the op has a consumer already";
         eddy_unref(op);
         task->awaited = failed_op(l, status, wrong);
         return EDDY_STEP_READY;
     }
     task->awaited = op;
     static_cast<void>(l.core->enter(*task, await_kind)); // budget and hooks
-    op->consume_by(*task);
+    op->consume_by(&tell_task).task = task;
     if (op->is_done() && l.core->budget_left()) {
-        op->task = nullptr;
+        op->told = nullptr;
         op->look();
         return EDDY_STEP_READY;
     }
@@ -359,3 +428,26 @@ void eddy_task_uncancel(eddy_task* task) noexcept {
 eddy_op* eddy_task_op(const eddy_task* task) noexcept { return task == nullptr ? nullptr : task->op; }
 eddy_loop* eddy_task_loop(const eddy_task* task) noexcept { return task == nullptr ? nullptr : task->op->loop; }
 eddy_task* eddy_task_current(const eddy_loop* loop) noexcept { return loop == nullptr ? nullptr : loop->current; }
+
+// ---- wakers
+
+struct eddy_waker final : eddy::capi::loop_object {
+    eddy_waker(eddy_loop& l, task_op& t) noexcept : loop_object(l), of(&t) { t.retain(); }
+    ~eddy_waker() { of->release(); }
+    void handle(unsigned requests) noexcept override {
+        if ((requests & request::wake) != 0 && of->is_running_task() && !loop->over()) {
+            of->task_.wake();
+            loop->touched();
+        }
+        if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
+    }
+    task_op* of;
+};
+
+eddy_waker* eddy_task_waker(eddy_task* task) noexcept {
+    return task == nullptr ? nullptr : eddy::capi::make<eddy_waker>(*task->op->loop, static_cast<task_op&>(*task->op));
+}
+
+void eddy_waker_wake(eddy_waker* waker) noexcept {
+    if (waker != nullptr) waker->ask(eddy_waker::request::wake);
+}

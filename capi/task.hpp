@@ -15,6 +15,8 @@ struct eddy_task final : eddy::detail::record<void> {
     // Calls the step function and does what it says.
     void run() noexcept;
     void fail(int status, const char* message) noexcept;
+    // Goes on, or will not park when it wants to. On the loop; not when it has ended.
+    void wake() noexcept;
 
     eddy_op* op = nullptr; // stands for this task; one block with it
     eddy_step_fn step = nullptr;
@@ -27,9 +29,13 @@ struct eddy_task final : eddy::detail::record<void> {
     bool awaiting = false; // this step has begun an await
     bool yielding = false; // of an op that had finished: only to give way
     bool asked = false;    // the await was asked to end
+    bool woken = false;    // before it parked
+    std::uint64_t steps = 0;
 
 private:
     void begin_wait() noexcept;
+    void give_way(const eddy::engine::wait_kind& kind) noexcept;
+    void park() noexcept;
 };
 
 namespace eddy::capi {
@@ -45,7 +51,11 @@ struct task_op final : eddy_op {
     }
     [[nodiscard]] void* room() noexcept { return reinterpret_cast<char*>(this) + sizeof(task_op); }
     [[nodiscard]] const char* kind_name() const noexcept override { return "task"; }
+    [[nodiscard]] std::uint32_t kind_number() const noexcept override { return EDDY_KIND_TASK; }
     [[nodiscard]] bool is_running_task() const noexcept override { return !ended; }
+    [[nodiscard]] std::uint64_t steps() const noexcept override { return task_.steps; }
+    [[nodiscard]] const eddy_op* awaited_op() const noexcept override;
+    [[nodiscard]] const char* waiting_for() const noexcept override;
 
     eddy_task task_;
     const std::size_t extra; // bytes of state behind this block
@@ -56,6 +66,7 @@ private:
     void abort() noexcept override;
     void abandon() noexcept override;
     void destroy() noexcept override {}
+    void was_named() noexcept override;
 };
 
 } // namespace eddy::capi

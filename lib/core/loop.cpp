@@ -27,20 +27,7 @@ void around_drain(void* user, bool begin) noexcept {
     if (!begin && s->offload != nullptr) s->offload->after_drain();
 }
 
-engine::pool& make_pool() {
-    engine::pool* p = engine::pool::make(engine::allocator::system());
-    if (p == nullptr) throw std::bad_alloc();
-    return *p;
-}
-
 void ring_driver(void* user) noexcept { static_cast<engine::driver*>(user)->wake(); }
-
-std::unique_ptr<detail::loop_state> make_uv_state(uv_loop_t* adopted) {
-    int error = 0;
-    driver::uv_driver* d = driver::uv_driver::make(adopted, error);
-    if (d == nullptr) throw uv_error(error, "eddy: cannot make an event loop");
-    return std::make_unique<detail::loop_state>(*d, make_pool(), std::make_shared<detail::loop_hub>(), d, nullptr);
-}
 
 } // namespace
 
@@ -53,6 +40,25 @@ loop_state::loop_state(engine::driver& d, engine::pool& memory, std::shared_ptr<
     hub->box.open({&d, &ring_driver});
     if (uv != nullptr) uv->attach(*this);
     live_loops.push_back(this);
+}
+
+std::unique_ptr<loop_state> make_uv_state(uv_loop_s* adopted, const engine::allocator& memory) {
+    auto hub = std::make_shared<loop_hub>();
+    engine::pool* const p = engine::pool::make(memory);
+    if (p == nullptr) throw std::bad_alloc();
+    int error = 0;
+    driver::uv_driver* const d = driver::uv_driver::make(adopted, error);
+    if (d == nullptr) {
+        p->release();
+        throw uv_error(error, "eddy: cannot make an event loop");
+    }
+    try {
+        return std::make_unique<loop_state>(*d, *p, std::move(hub), d, nullptr);
+    } catch (...) {
+        d->close();
+        p->release();
+        throw;
+    }
 }
 
 loop_state::~loop_state() { std::erase(live_loops, this); }
@@ -87,8 +93,8 @@ clock::time_point clock::now() noexcept {
     return time_point(duration(static_cast<std::int64_t>(uv_hrtime())));
 }
 
-loop::loop() : loop(make_uv_state(nullptr)) {}
-loop::loop(uv_loop_s* adopted) : loop(make_uv_state(adopted)) {}
+loop::loop() : loop(detail::make_uv_state(nullptr, engine::allocator::system())) {}
+loop::loop(uv_loop_s* adopted) : loop(detail::make_uv_state(adopted, engine::allocator::system())) {}
 loop::loop(std::unique_ptr<detail::loop_state> state) : state_(std::move(state)) { state_->self = this; }
 
 loop::~loop() {
@@ -102,6 +108,7 @@ loop::~loop() {
         std::fputs("eddy: a loop was destroyed by code that it runs\n", stderr);
         std::terminate();
     }
+    if (s.c_face != nullptr) s.c_face->close(!adopted); // its open ops and tasks end
     if (adopted && s.live_tasks != 0) {
         std::fprintf(stderr,
                      "eddy: ~loop on an adopted uv_loop_t with %zu live tasks; call shutdown(f) and wait for f first\n",

@@ -74,6 +74,7 @@ struct loop_state : engine::loop_core { // virtual: testing::virtual_loop adds t
     std::unique_ptr<driver::sim_driver> sim;
     std::shared_ptr<loop_part> offload;
     std::shared_ptr<returns> returned; // offload/returns.hpp
+    std::shared_ptr<loop_part> c_face; // eddy_loop (capi/), where C++ code made one for this loop
     exception_handler handler;
     timer_call* calls = nullptr;
     std::unordered_map<engine::scope*, std::unique_ptr<stop_entry>> stop_sources;
@@ -82,6 +83,9 @@ struct loop_state : engine::loop_core { // virtual: testing::virtual_loop adds t
     bool closed = false;
     bool running_main = false;
 };
+
+// A loop on libuv; null: on a uv_loop_t of its own. Throws uv_error, std::bad_alloc.
+std::unique_ptr<loop_state> make_uv_state(uv_loop_s* adopted, const engine::allocator& memory);
 
 // Set on threads that run offloaded calls: told when such a call begins or ends to block on a task of a loop.
 using blocking_function = void (*)(bool begin) noexcept;

@@ -159,7 +159,10 @@ void uv_driver::close() noexcept {
 
 std::int64_t uv_driver::now() noexcept { return static_cast<std::int64_t>(uv_hrtime()); }
 
-void uv_driver::wake() noexcept { uv_async_send(&async_); }
+void uv_driver::wake() noexcept {
+    uv_async_send(&async_);
+    if (const wake_listener* const l = listener_.load(std::memory_order_acquire); l != nullptr) l->woken(l->user);
+}
 
 bool uv_driver::has_outside_work() noexcept {
     // Our own handles must not count.

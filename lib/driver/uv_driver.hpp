@@ -3,6 +3,7 @@
 
 #include <eddy/engine/driver.hpp>
 
+#include <atomic>
 #include <uv.h>
 
 namespace eddy::engine {
@@ -23,6 +24,14 @@ public:
 
     // From now on the host's uv_run drains `core`.
     void attach(engine::loop_core& core) noexcept;
+
+    // Told on any thread, also in signal handlers, whenever somebody wakes the loop: a host may not watch its
+    // descriptor.
+    struct wake_listener {
+        void* user = nullptr;
+        void (*woken)(void* user) noexcept = nullptr;
+    };
+    void listen(const wake_listener* l) noexcept { listener_.store(l, std::memory_order_release); }
 
     [[nodiscard]] uv_loop_t* uv() noexcept { return loop_; }
     [[nodiscard]] bool adopted() const noexcept { return adopted_; }
@@ -53,6 +62,7 @@ private:
     uv_idle_t idle_;
     engine::loop_core* core_ = nullptr;
     std::int64_t armed_for_ = engine::never;
+    std::atomic<const wake_listener*> listener_{nullptr};
     int open_handles_ = 0;
     bool adopted_ = false;
     bool polling_ = false;

@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include "core/state.hpp"
+
 #include <eddy/eddy.hpp>
 
 #include <string>
@@ -98,7 +100,7 @@ TEST_CASE("without memory for the op the answer is NULL, and what was taken is f
     c_loop l;
     held q(new_queue(l, 0, &count_drop));
     dropped() = 0;
-    eddy::engine::pool* pool = eddy::engine::current_pool();
+    eddy::engine::pool* pool = &l.cpp.detail_state().memory();
     static bool fail = false;
     pool->set_fault([](void*, std::size_t) noexcept { return fail; }, nullptr);
     static int item = 1;

@@ -163,8 +163,9 @@ TEST_CASE("CA-4 cancelling goes down a chain of awaits, 100000 deep, without usi
         CHECK(eddy_loop_now(l) == EDDY_MS(5));
     }
     SUBCASE("dropped where they wait") {
-        l.finish(EDDY_ETIMEDOUT); // more than can be cancelled in no time
+        l.finish(EDDY_ETIMEDOUT, true); // more than can be cancelled in no time
         CHECK(eddy_op_status(top) == EDDY_ECLOSED);
+        CHECK(l.cpp.statistics().frames == 1);
     }
 }
 

@@ -92,6 +92,8 @@ public:
 
     // No checkpoints, never wait. False: full or closed, and `v` is untouched.
     bool try_put(T&& v) { return try_put_item(std::move(v)); }
+    // The same, but a full queue takes it too: for what can't wait and must not be lost.
+    bool force_put(T&& v) { return put_item(std::move(v)); }
     bool try_put(const T& v) requires std::is_copy_constructible_v<T>
     {
         return try_put_item(v);
@@ -156,7 +158,11 @@ private:
     bool receive_now(receiver& r);
     bool send_now(sender& s);
     template <class V>
-    bool try_put_item(V&& v);
+    bool try_put_item(V&& v) {
+        return !full() && put_item(std::forward<V>(v));
+    }
+    template <class V>
+    bool put_item(V&& v);
     // Checked beforehand: somebody waits; for a putter there is room.
     void give_to_getter(std::uint64_t number, item_type&& item) noexcept;
     void take_from_putter() noexcept;

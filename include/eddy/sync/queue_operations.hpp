@@ -54,8 +54,8 @@ bool queue<T, Order>::send_now(sender& s) {
 
 template <class T, class Order>
 template <class V>
-bool queue<T, Order>::try_put_item(V&& v) {
-    if (closed_ || full()) return false;
+bool queue<T, Order>::put_item(V&& v) {
+    if (closed_) return false;
     getters_.check_loop("queue.try_put");
     make_room();
     item_type item(std::forward<V>(v));

@@ -1,0 +1,294 @@
+// eddy_offload: the C++ face's offload() and offload_abandon(), with a C function.
+//
+// A call that is waited for lives in its op, and so does what the code sees (eddy_work). A call that may be abandoned
+// has that in a block of its own, which comes home by mail: `drop` and the result's destructor run on the loop, however
+// late the code returns; should the loop be closed by then, where it returns.
+#include "leaf.hpp"
+
+#include "core/state.hpp"
+
+#include <eddy/offload/offload.hpp>
+
+#include <atomic>
+
+using eddy::capi::call_free;
+
+// What offloaded code sees.
+struct eddy_work {
+    eddy_work(eddy_work_fn f, void* u, eddy_free_fn d) noexcept : fn(f), user(u), drop(d) {}
+    eddy_work(const eddy_work&) = delete;
+
+    // On the worker.
+    void run() noexcept {
+        int status = EDDY_OK;
+        try {
+            status = fn(this, user);
+            if (status > 0) out.message.set("the offloaded function returned neither EDDY_OK nor an error");
+        } catch (...) {
+            eddy::capi::set_current_exception(out);
+            status = EDDY_EEXCEPTION;
+        }
+        out.status = status > 0 ? EDDY_EINVAL : status;
+    }
+    // On the loop: it will not be used again.
+    void finish() noexcept { call_free(std::exchange(drop, nullptr), user); }
+
+    std::atomic<bool> cancelled{false};
+    eddy::capi::outcome out;
+    const eddy_work_fn fn;
+    void* const user;
+    eddy_free_fn drop;
+};
+
+namespace eddy::capi {
+namespace {
+
+// ---- waited for
+
+class work_call {
+public:
+    explicit work_call(eddy_work& w) noexcept : work_(&w) {}
+    work_call(work_call&& o) noexcept : work_(std::exchange(o.work_, nullptr)) {}
+    ~work_call() {
+        if (work_ != nullptr) work_->finish();
+    }
+    void operator()() noexcept { work_->run(); }
+
+private:
+    eddy_work* work_;
+};
+
+using offload_operation = eddy::detail::offload_operation<work_call>;
+
+struct take_outcome {
+    static constexpr std::uint32_t kind = EDDY_KIND_WORK;
+    eddy_work* work;
+    void operator()(eddy_op& op, offload_operation&) const noexcept { op.out.take_from(work->out); }
+    void failed(eddy_op&, offload_operation&) const noexcept {}
+};
+
+// Before the leaf, which uses it.
+struct with_work {
+    eddy_work work;
+};
+
+struct offload_op final : private with_work, leaf_op<offload_operation, take_outcome> {
+    using base = leaf_op<offload_operation, take_outcome>;
+    offload_op(eddy_loop& l, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
+        : with_work{{f, u, d}}, base(l, take_outcome{&(with_work::work)}, std::in_place, work_call(with_work::work)) {}
+    ~offload_op() { base::let_go(); }
+    void begin() noexcept {
+        ++loop->at_workers;
+        base::begin_wait();
+    }
+
+private:
+    [[nodiscard]] int wait_status() const noexcept override {
+        const engine::status s = leaf->state();
+        return s == engine::status::ok ? work.out.status : status_of(s);
+    }
+    [[nodiscard]] bool is_held_by_worker() const noexcept override {
+        return wait != nullptr &&
+               (wait->state == engine::wait_state::waiting || wait->state == engine::wait_state::aborting);
+    }
+    void cancel_wait() noexcept override {
+        work.cancelled.store(true, std::memory_order_relaxed);
+        base::cancel_wait();
+    }
+    void let_go() noexcept override {
+        if (wait != nullptr) --loop->at_workers;
+        base::let_go();
+    }
+    // Code that runs can't be let go of without waiting for it: it goes on, and nobody is told.
+    void abandon() noexcept override {
+        if (is_held_by_worker() && !loop->over()) {
+            cancel(false);
+            if (is_held_by_worker()) {
+                refs.store(1, std::memory_order_relaxed);
+                told = &tell_nobody;
+                return;
+            }
+        }
+        base::abandon();
+    }
+    void destroy() noexcept override { destroy_block(this); }
+};
+
+// ---- not waited for
+
+struct abandon_op;
+
+struct abandoned_work final : eddy::detail::abandoned_job, engine::mail {
+    abandoned_work(eddy_loop& l, abandon_op& o, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
+        : work(f, u, d), loop(&l), op(&o) {
+        l.keep_shell();
+        deliver = [](engine::mail& m) noexcept { static_cast<abandoned_work&>(m).come_home(); };
+        discard = deliver;
+    }
+    ~abandoned_work() override {
+        work.finish();
+        loop->drop_shell();
+    }
+    // On a thread of eddy's own, or a simulated loop's; instead of it drop().
+    void run() noexcept override {
+        if (!work.cancelled.load(std::memory_order_relaxed)) work.run();
+        drop();
+    }
+    void drop() noexcept override {
+        if (!loop->box.post(*this)) come_home();
+    }
+    void come_home() noexcept;
+
+    eddy_work work;
+    eddy_loop* const loop;
+    abandon_op* op; // the loop's; null: nobody waits
+    bool is_home = false;
+};
+
+struct abandon_op final : waiting_op {
+    explicit abandon_op(eddy_loop& l) noexcept : waiting_op(l) {}
+    ~abandon_op() { abandon_op::let_go(); }
+
+    void begin(abandoned_work& j) noexcept {
+        job = &j;
+        place.loop = loop->core;
+        waiter.kind = &kind;
+        waiter.where = &place;
+        waiter.target = static_cast<waiting_op*>(this);
+        wait = &waiter;
+        loop->core->park(waiter);
+        enlist();
+        ++loop->at_workers;
+        try {
+            eddy::detail::start_abandoned(j, *loop->core);
+        } catch (...) {
+            // It comes home by mail all the same, and is dropped there.
+            outcome o;
+            set_current_exception(o);
+            out.take_from(o);
+            let_go();
+            end(out.status);
+        }
+    }
+    void work_done() noexcept {
+        if (waiter.state != engine::wait_state::waiting) return;
+        loop->core->grant(waiter, engine::status::ok);
+        loop->touched();
+    }
+
+private:
+    static engine::abort_result abort_it(engine::waiter& w) noexcept {
+        auto& self = *static_cast<abandon_op*>(static_cast<waiting_op*>(w.target));
+        self.give_up();
+        return engine::abort_result::gone;
+    }
+    static constexpr engine::wait_kind kind{.name = "offload",
+                                            .outside = true,
+                                            .pinned = false,
+                                            .abort = &abort_it,
+                                            .describe = nullptr,
+                                            .resume = &resume};
+    void give_up() noexcept {
+        abandoned_work* const j = std::exchange(job, nullptr);
+        if (j == nullptr) return;
+        j->op = nullptr;
+        j->work.cancelled.store(true, std::memory_order_relaxed);
+        if (j->is_home)
+            delete j;
+        else
+            eddy::detail::give_up_abandoned(*j);
+    }
+    [[nodiscard]] int wait_status() const noexcept override {
+        return waiter.result == engine::status::ok ? job->work.out.status : EDDY_ECANCELED;
+    }
+    void absorb() noexcept override {
+        const int ending = wait_status();
+        if (waiter.result == engine::status::ok) out.take_from(job->work.out);
+        if (is_awaited() && wait_is_pending()) deliver_instead_of(waiter);
+        let_go();
+        end(ending);
+    }
+    void let_go() noexcept override {
+        if (wait != nullptr) --loop->at_workers;
+        engine::loop_core::abandon(waiter);
+        wait = nullptr;
+        give_up();
+    }
+    void destroy() noexcept override { destroy_block(this); }
+    [[nodiscard]] const char* kind_name() const noexcept override { return kind.name; }
+    [[nodiscard]] std::uint32_t kind_number() const noexcept override { return EDDY_KIND_WORK; }
+
+    engine::waiter waiter;
+    abandoned_work* job = nullptr;
+};
+
+// On the loop, or anywhere once that is closed: then nobody waits.
+void abandoned_work::come_home() noexcept {
+    is_home = true;
+    if (op != nullptr)
+        op->work_done();
+    else
+        delete this;
+}
+
+eddy_op* abandonable(eddy_loop& l, eddy_work_fn fn, void* user, eddy_free_fn drop) noexcept {
+    auto* const op = make<abandon_op>(l);
+    auto* const job = op == nullptr ? nullptr : new (std::nothrow) abandoned_work(l, *op, fn, user, drop);
+    if (job == nullptr) {
+        call_free(drop, user);
+        if (op != nullptr) op->release();
+        return nullptr;
+    }
+    op->begin(*job);
+    l.touched();
+    return op;
+}
+
+} // namespace
+} // namespace eddy::capi
+
+eddy_op* eddy_offload(eddy_loop* loop, eddy_pool* pool, eddy_work_fn fn, void* user, eddy_free_fn drop,
+                      std::uint32_t flags) noexcept {
+    if (loop == nullptr) {
+        call_free(drop, user);
+        return nullptr;
+    }
+    int s = loop->over();
+    if (s == EDDY_OK) {
+        loop->sync();
+        if (fn == nullptr || pool != nullptr)
+            s = EDDY_EINVAL;
+        else if ((flags & ~std::uint32_t{EDDY_WORK_ABANDON}) != 0)
+            s = EDDY_ETOOBIG;
+    }
+    if (s != EDDY_OK) {
+        call_free(drop, user);
+        return eddy::capi::failed_op(*loop, s);
+    }
+    if ((flags & EDDY_WORK_ABANDON) != 0) return eddy::capi::abandonable(*loop, fn, user, drop);
+    auto* const op = eddy::capi::make<eddy::capi::offload_op>(*loop, fn, user, drop);
+    if (op == nullptr) {
+        call_free(drop, user);
+        return nullptr;
+    }
+    op->begin();
+    loop->touched();
+    return op;
+}
+
+int eddy_work_cancelled(const eddy_work* work) noexcept {
+    return work != nullptr && work->cancelled.load(std::memory_order_relaxed) ? 1 : 0;
+}
+
+void eddy_work_set(eddy_work* work, void* value, eddy_free_fn value_free, std::int64_t number) noexcept {
+    if (work == nullptr) {
+        eddy::capi::free_value(value_free, value);
+        return;
+    }
+    work->out.set_value(value, value_free);
+    work->out.number = number;
+}
+
+void eddy_work_set_message(eddy_work* work, const char* message) noexcept {
+    if (work != nullptr) work->out.message.set(message);
+}
