@@ -4,6 +4,9 @@
 #include <eddy/bulk/for_each.hpp>
 #include <eddy/bulk/rate_limiter.hpp>
 #include <eddy/bulk/retry.hpp>
+#if __has_include(<eddy.h>) // built with the C interface
+#include <eddy/capi/bridge.hpp>
+#endif
 #include <eddy/core/clock.hpp>
 #include <eddy/core/error.hpp>
 #include <eddy/core/error_context.hpp>
