@@ -58,7 +58,8 @@ private:
     eddy_work* work_;
 };
 
-using offload_operation = eddy::detail::offload_operation<work_call>;
+using offload_operation =
+    eddy::detail::job_operation<eddy::detail::when_full::wait, eddy::detail::libuv_route, work_call>;
 
 struct take_outcome {
     static constexpr std::uint32_t kind = EDDY_KIND_WORK;
@@ -75,7 +76,8 @@ struct with_work {
 struct offload_op final : private with_work, leaf_op<offload_operation, take_outcome> {
     using base = leaf_op<offload_operation, take_outcome>;
     offload_op(eddy_loop& l, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
-        : with_work{{f, u, d}}, base(l, take_outcome{&(with_work::work)}, std::in_place, work_call(with_work::work)) {}
+        : with_work{{f, u, d}},
+          base(l, take_outcome{&(with_work::work)}, eddy::detail::libuv_route(), work_call(with_work::work)) {}
     ~offload_op() { base::let_go(); }
     void begin() noexcept {
         ++loop->at_workers;
@@ -122,6 +124,7 @@ struct abandoned_work final : eddy::detail::abandoned_job, engine::mail {
     abandoned_work(eddy_loop& l, abandon_op& o, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
         : work(f, u, d), loop(&l), op(&o) {
         l.keep_shell();
+        how = &how_it_runs;
         deliver = [](engine::mail& m) noexcept { static_cast<abandoned_work&>(m).come_home(); };
         discard = deliver;
     }
@@ -129,20 +132,29 @@ struct abandoned_work final : eddy::detail::abandoned_job, engine::mail {
         work.finish();
         loop->drop_shell();
     }
-    // On a thread of eddy's own, or a simulated loop's; instead of it drop().
-    void run() noexcept override {
-        if (!work.cancelled.load(std::memory_order_relaxed)) work.run();
-        drop();
-    }
-    void drop() noexcept override {
-        if (!loop->box.post(*this)) come_home();
-    }
     void come_home() noexcept;
 
     eddy_work work;
     eddy_loop* const loop;
     abandon_op* op; // the loop's; null: nobody waits
     bool is_home = false;
+
+private:
+    static abandoned_work& of(eddy::detail::thread_job& j) noexcept {
+        return static_cast<abandoned_work&>(static_cast<eddy::detail::abandoned_job&>(j));
+    }
+    // From a thread of eddy's own, or a simulated loop.
+    void go_home() noexcept {
+        if (!loop->box.post(*this)) come_home();
+    }
+    static constexpr eddy::detail::thread_job_kind how_it_runs{
+        .work =
+            [](eddy::detail::thread_job& j) noexcept {
+                if (!of(j).work.cancelled.load(std::memory_order_relaxed)) of(j).work.run();
+            },
+        .leave = [](eddy::detail::thread_job& j) noexcept { of(j).go_home(); },
+        .lose = [](eddy::detail::thread_job& j, eddy::detail::loss, std::exception_ptr) noexcept { of(j).go_home(); },
+    };
 };
 
 struct abandon_op final : waiting_op {
@@ -196,7 +208,7 @@ private:
         if (j->is_home)
             delete j;
         else
-            eddy::detail::give_up_abandoned(*j);
+            eddy::detail::give_up_abandoned(*j, place);
     }
     [[nodiscard]] int wait_status() const noexcept override {
         return waiter.result == engine::status::ok ? job->work.out.status : EDDY_ECANCELED;
