@@ -140,12 +140,16 @@ void promise_cell::wait(engine::waiter& w) noexcept {
     if (stage_ != cell_stage::empty) wake(); // set since look(); the mail comes when we are parked
 }
 
-engine::abort_result promise_cell::abort(engine::waiter&) noexcept {
+engine::abort_result promise_cell::abort(engine::waiter& w) noexcept {
     const auto held = lock();
-    if (stage_ != cell_stage::empty) return engine::abort_result::later; // set first: its mail is on the way
     waiting_ = nullptr;
-    given_up_ = true;
-    return engine::abort_result::gone;
+    if (stage_ == cell_stage::empty) {
+        given_up_ = true;
+        return engine::abort_result::gone;
+    }
+    // Set first, and its mail is on the way: granted here, so that who lost a race is undone, and the value stays.
+    w.where->loop->grant(w, engine::status::ok);
+    return engine::abort_result::later;
 }
 
 void promise_cell::forget(engine::waiter& w) noexcept {

@@ -429,6 +429,31 @@ TEST_CASE("a promise that loses a race in the winner's tick keeps its value") {
     });
 }
 
+TEST_CASE("X-1 a thread_promise that loses a race before its mail has come keeps its value") {
+    eddy_test::run([]() -> task<void> {
+        thread_promise<int> p;
+        promise<void> first;
+        auto racing = eddy::spawn([&]() -> task<std::size_t> {
+            auto r = co_await eddy::race(first.get(), p.get());
+            co_return r.index;
+        });
+        for (int i = 0; i < 4; ++i)
+            co_await eddy::yield(); // both wait
+        // Runs before the winner does, in the same tick: the mail is posted and not delivered.
+        auto setting = eddy::spawn([&]() -> task<void> {
+            p.set_value(7);
+            co_return;
+        });
+        first.set_value();
+        const std::size_t winner = co_await racing;
+        CHECK(winner == 0);
+        co_await setting;
+        auto again = eddy::timeout(1s, p.get());
+        const int kept = co_await again;
+        CHECK(kept == 7);
+    });
+}
+
 TEST_CASE("what waits for a promise is no deadlock") {
     eddy::loop l;
     promise<int> p;
