@@ -147,14 +147,16 @@ private:
     void go_home() noexcept {
         if (!loop->box.post(*this)) come_home();
     }
-    static constexpr eddy::detail::thread_job_kind how_it_runs{
-        .work =
-            [](eddy::detail::thread_job& j) noexcept {
-                if (!of(j).work.cancelled.load(std::memory_order_relaxed)) of(j).work.run();
-            },
-        .leave = [](eddy::detail::thread_job& j) noexcept { of(j).go_home(); },
-        .lose = [](eddy::detail::thread_job& j, eddy::detail::loss, std::exception_ptr) noexcept { of(j).go_home(); },
-    };
+    static const eddy::detail::thread_job_kind how_it_runs;
+};
+
+constexpr eddy::detail::thread_job_kind abandoned_work::how_it_runs{
+    .work =
+        [](eddy::detail::thread_job& j) noexcept {
+            if (!of(j).work.cancelled.load(std::memory_order_relaxed)) of(j).work.run();
+        },
+    .leave = [](eddy::detail::thread_job& j) noexcept { of(j).go_home(); },
+    .lose = [](eddy::detail::thread_job& j, eddy::detail::loss, std::exception_ptr) noexcept { of(j).go_home(); },
 };
 
 struct abandon_op final : waiting_op {
