@@ -5,7 +5,6 @@
 #include <eddy/bulk/rate_limiter.hpp>
 #include <eddy/bulk/retry.hpp>
 #if __has_include(<eddy.h>) // built with the C interface
-#include <eddy/capi/bridge.hpp>
 #endif
 #include <eddy/core/clock.hpp>
 #include <eddy/core/error.hpp>
@@ -63,3 +62,7 @@
 #include <eddy/sync/watch.hpp>
 #include <eddy/testing/sweep.hpp>
 #include <eddy/testing/virtual_loop.hpp>
+
+#if __has_include(<eddy.h>) // the C interface may have been left out
+#include <eddy/capi/bridge.hpp>
+#endif

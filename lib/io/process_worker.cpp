@@ -73,12 +73,12 @@ void put_current_exception(std::vector<std::byte>& frame, std::string_view text)
     }
 }
 
-void close_all_from(unsigned first) noexcept {
+void close_all_from(unsigned least) noexcept {
 #if defined(__linux__) && defined(SYS_close_range)
-    if (::syscall(SYS_close_range, first, ~0u, 0u) == 0) return;
+    if (::syscall(SYS_close_range, least, ~0u, 0u) == 0) return;
 #endif
     const long most = ::sysconf(_SC_OPEN_MAX);
-    for (long fd = static_cast<long>(first); fd < (most < 0 ? 1024 : most); ++fd)
+    for (long fd = static_cast<long>(least); fd < (most < 0 ? 1024 : most); ++fd)
         ::close(static_cast<int>(fd));
 }
 
