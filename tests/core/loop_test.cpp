@@ -18,6 +18,14 @@
 #include <sys/resource.h>
 #include <thread>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define EDDY_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define EDDY_TEST_SANITIZED 1
+#endif
+#endif
+
 using namespace eddy;
 using namespace eddy_test;
 
@@ -425,6 +433,17 @@ TEST_CASE("a program started without standard descriptors does not hand them to 
 
 TEST_CASE("a loop that finds no descriptors is uv_error, not an abort") {
     const child_end end = in_child([] {
+#ifdef EDDY_TEST_SANITIZED
+        { // it looks at each dynamic type once, and needs a descriptor for that
+            loop known;
+            known.run([]() -> task<void> { co_return; }());
+            try {
+                throw uv_error(-EMFILE, "known");
+            } catch (const uv_error& e) {
+                if (e.code() != std::errc::too_many_files_open) return 4;
+            }
+        }
+#endif
         struct rlimit limit{};
         getrlimit(RLIMIT_NOFILE, &limit);
         for (rlim_t n = 3; n < 24; ++n) {
@@ -440,6 +459,7 @@ TEST_CASE("a loop that finds no descriptors is uv_error, not an abort") {
         }
         return 0;
     });
+    INFO(end.text);
     CHECK(!contains(end.text, "Assertion")); // no more: the undefined behaviour sanitizer wants descriptors too
     CHECK(end.exited);
     CHECK(end.code == 0);

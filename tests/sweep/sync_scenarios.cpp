@@ -81,8 +81,8 @@ task<> mutex_in_race() {
 }
 task<> mutex_unlocked_by_hand() {
     mutex m;
+    int inside = 0; // not in the body's frame, which goes before the children when there is no memory for the second
     const auto body = [&](task_group& g) -> task<> {
-        int inside = 0;
         g.spawn(locks(m, inside));
         g.spawn(locks(m, inside));
         auto guard = co_await m.lock();

@@ -217,13 +217,13 @@ TEST_CASE("a run that comes to no end, and one that waits for ever") {
     CHECK(contains(endless, "it comes to no end"));
 
     const auto forgets = []() -> task<> {
-        event e;
-        const auto sets = [](event& mine) -> task<> {
+        const auto e = std::make_shared<event>(); // cancelled, this frame goes before the task that sets it
+        const auto sets = [](std::shared_ptr<event> mine) -> task<> {
             co_await yield();
-            mine.set();
+            mine->set();
         };
-        auto h = spawn(sets, std::ref(e));
-        co_await e.wait();
+        auto h = spawn(sets, e);
+        co_await e->wait();
         co_await h;
     };
     const auto lost = failure_of([&] { cancel_sweep(forgets); });
