@@ -10,25 +10,24 @@
 #ifndef EDDY_UV_H
 #define EDDY_UV_H
 
-#include <uv.h>
 #include "eddy.h"
+#include <uv.h>
 
 #if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L)
-#  define EDDY_UV_INLINE static inline
+#define EDDY_UV_INLINE static inline
 #else
-#  define EDDY_UV_INLINE static
+#define EDDY_UV_INLINE static
 #endif
 
-EDDY_UV_INLINE void eddy_loop_opts_adopt(eddy_loop_opts *opts, uv_loop_t *loop)
-{
+EDDY_UV_INLINE void eddy_loop_opts_adopt(eddy_loop_opts* opts, uv_loop_t* loop) {
     typedef void (*probe)(void);
 #if defined(__cplusplus)
-    opts->uv_probe     = reinterpret_cast<probe>(uv_run);
+    opts->uv_probe = reinterpret_cast<probe>(uv_run);
 #else
-    opts->uv_probe     = (probe)uv_run;
+    opts->uv_probe = (probe)uv_run;
 #endif
-    opts->uv_loop      = loop;
-    opts->uv_version   = uv_version();
+    opts->uv_loop = loop;
+    opts->uv_version = uv_version();
     opts->uv_loop_size = EDDY_U32_(uv_loop_size());
 }
 

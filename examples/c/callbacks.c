@@ -4,21 +4,19 @@
 #include <stdio.h>
 
 struct program {
-    eddy_loop *loop;
-    eddy_event *never;
+    eddy_loop* loop;
+    eddy_event* never;
 };
 
-static void raced(eddy_op *op, void *user)
-{
-    struct program *p = user;
-    printf("race: number %d won, %s\n", (int) eddy_op_number(op), eddy_errname(eddy_op_status(op)));
+static void raced(eddy_op* op, void* user) {
+    struct program* p = user;
+    printf("race: number %d won, %s\n", (int)eddy_op_number(op), eddy_errname(eddy_op_status(op)));
     eddy_loop_stop(p->loop);
 }
 
-static void gathered(eddy_op *op, void *user)
-{
-    struct program *p = user;
-    eddy_op *parts[2];
+static void gathered(eddy_op* op, void* user) {
+    struct program* p = user;
+    eddy_op* parts[2];
     int status;
 
     printf("gather: %s\n", eddy_errname(eddy_op_status(op)));
@@ -33,16 +31,14 @@ static void gathered(eddy_op *op, void *user)
     }
 }
 
-static void soon(void *user)
-{
-    (void) user;
+static void soon(void* user) {
+    (void)user;
     printf("soon\n");
 }
 
-int main(void)
-{
+int main(void) {
     struct program p = {NULL, NULL};
-    eddy_op *parts[2];
+    eddy_op* parts[2];
 
     if (eddy_loop_new(NULL, &p.loop) != EDDY_OK || eddy_event_new(p.loop, &p.never) != EDDY_OK) return 1;
 

@@ -4,13 +4,12 @@
 #include <stdio.h>
 
 struct writer {
-    eddy_mutex *lock;
+    eddy_mutex* lock;
     int locked;
 };
 
-static int write_file(eddy_task *task, void *state)
-{
-    struct writer *s = state;
+static int write_file(eddy_task* task, void* state) {
+    struct writer* s = state;
     EDDY_BEGIN(task);
     EDDY_TRY(task, eddy_mutex_lock(s->lock));
     s->locked = 1;
@@ -27,18 +26,16 @@ static int write_file(eddy_task *task, void *state)
 }
 
 /* Called when the task has ended, however it did. */
-static void drop_writer(void *state)
-{
-    struct writer *s = state;
+static void drop_writer(void* state) {
+    struct writer* s = state;
     if (s->locked) eddy_mutex_unlock(s->lock);
     printf("unlocked\n");
 }
 
-int main(void)
-{
+int main(void) {
     struct writer s = {NULL, 0};
-    eddy_loop *loop = NULL;
-    eddy_op *op;
+    eddy_loop* loop = NULL;
+    eddy_op* op;
     int status;
 
     if (eddy_loop_new(NULL, &loop) != EDDY_OK || eddy_mutex_new(loop, &s.lock) != EDDY_OK) return 1;

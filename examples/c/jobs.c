@@ -7,27 +7,25 @@
 enum { CONSUMERS = 50, JOBS = 1000 };
 
 struct shared {
-    eddy_queue *queue;
+    eddy_queue* queue;
     int done, late;
 };
 
 /* A job that sleeps for as many microseconds as its number says; every hundredth would take an hour. */
-static int job(eddy_task *task, void *state)
-{
-    const int number = *(int *) state;
+static int job(eddy_task* task, void* state) {
+    const int number = *(int*)state;
     EDDY_BEGIN(task);
     EDDY_TRY(task, eddy_sleep(eddy_task_loop(task), number % 100 == 99 ? EDDY_SEC(3600) : EDDY_US(number)));
     EDDY_END(task);
 }
 
 struct consumer {
-    struct shared *shared;
-    int *number;
+    struct shared* shared;
+    int* number;
 };
 
-static int consume(eddy_task *task, void *state)
-{
-    struct consumer *s = state;
+static int consume(eddy_task* task, void* state) {
+    struct consumer* s = state;
     EDDY_BEGIN(task);
     for (;;) {
         EDDY_AWAIT(task, eddy_queue_get(s->shared->queue));
@@ -46,22 +44,20 @@ static int consume(eddy_task *task, void *state)
     EDDY_END(task);
 }
 
-static void drop_consumer(void *state)
-{
-    struct consumer *s = state;
+static void drop_consumer(void* state) {
+    struct consumer* s = state;
     free(s->number); /* cancelled in the middle of a job */
     free(s);
 }
 
 struct producer {
-    eddy_queue *queue;
+    eddy_queue* queue;
     int i;
 };
 
-static int produce(eddy_task *task, void *state)
-{
-    struct producer *s = state;
-    int *number;
+static int produce(eddy_task* task, void* state) {
+    struct producer* s = state;
+    int* number;
     EDDY_BEGIN(task);
     for (s->i = 0; s->i < JOBS; s->i++) {
         number = malloc(sizeof *number);
@@ -73,13 +69,12 @@ static int produce(eddy_task *task, void *state)
     EDDY_END(task);
 }
 
-int main(void)
-{
+int main(void) {
     struct shared shared = {NULL, 0, 0};
     struct producer producer = {NULL, 0};
-    eddy_loop *loop = NULL;
-    eddy_group *group = NULL;
-    eddy_op *all;
+    eddy_loop* loop = NULL;
+    eddy_group* group = NULL;
+    eddy_op* all;
     int i, status;
 
     if (eddy_loop_new(NULL, &loop) != EDDY_OK || eddy_group_new(loop, 0, &group) != EDDY_OK ||
@@ -90,7 +85,7 @@ int main(void)
     /* What is in the group ends before the program goes on; an error in one cancels the others. */
     eddy_group_add(group, eddy_spawn(loop, produce, &producer, NULL));
     for (i = 0; i < CONSUMERS; i++) {
-        struct consumer *c = calloc(1, sizeof *c);
+        struct consumer* c = calloc(1, sizeof *c);
         if (c == NULL) return 1;
         c->shared = &shared;
         eddy_group_add(group, eddy_spawn(loop, consume, c, drop_consumer));

@@ -10,9 +10,8 @@ struct reader {
     int fd;
 };
 
-static int read_lines(eddy_task *task, void *state)
-{
-    struct reader *s = state;
+static int read_lines(eddy_task* task, void* state) {
+    struct reader* s = state;
     char line[80];
     ssize_t n;
     EDDY_BEGIN(task);
@@ -26,12 +25,11 @@ static int read_lines(eddy_task *task, void *state)
     EDDY_END(task);
 }
 
-int main(void)
-{
+int main(void) {
     struct reader s;
     struct pollfd watched;
-    eddy_loop *loop = NULL;
-    eddy_op *task;
+    eddy_loop* loop = NULL;
+    eddy_op* task;
     int ends[2], turns = 0;
 
     if (pipe(ends) != 0 || eddy_loop_new(NULL, &loop) != EDDY_OK) return 1;
@@ -44,7 +42,7 @@ int main(void)
     while (eddy_op_status(task) == EDDY_PENDING) {
         const uint64_t wait = eddy_loop_timeout(loop);
         /* Rounded up to poll's milliseconds. */
-        const int ms = wait >= EDDY_SEC(1000) ? 1000000 : (int) ((wait + EDDY_MS(1) - 1) / EDDY_MS(1));
+        const int ms = wait >= EDDY_SEC(1000) ? 1000000 : (int)((wait + EDDY_MS(1) - 1) / EDDY_MS(1));
         poll(&watched, 1, ms);
         eddy_loop_run(loop, EDDY_RUN_NOWAIT);
 

@@ -3,9 +3,8 @@
 
 #include <stdio.h>
 
-static int count(eddy_task *task, void *state)
-{
-    int *i = state;
+static int count(eddy_task* task, void* state) {
+    int* i = state;
     EDDY_BEGIN(task);
     for (*i = 1; *i <= 3; ++*i) {
         EDDY_TRY(task, eddy_sleep(eddy_task_loop(task), EDDY_MS(10)));
@@ -14,18 +13,16 @@ static int count(eddy_task *task, void *state)
     EDDY_END(task);
 }
 
-static void on_timer(uv_timer_t *timer)
-{
+static void on_timer(uv_timer_t* timer) {
     printf("libuv: its own timer\n");
-    uv_close((uv_handle_t *) timer, NULL);
+    uv_close((uv_handle_t*)timer, NULL);
 }
 
-int main(void)
-{
+int main(void) {
     uv_loop_t uv;
     uv_timer_t timer;
     eddy_loop_opts opts;
-    eddy_loop *loop = NULL;
+    eddy_loop* loop = NULL;
     int status;
 
     if (uv_loop_init(&uv) != 0) return 1;

@@ -13,18 +13,11 @@
 #include <support/check.hpp>
 #include <support/child.hpp>
 #include <support/run.hpp>
+#include <support/sanitizers.hpp>
 
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <thread>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define EDDY_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
-#define EDDY_TEST_SANITIZED 1
-#endif
-#endif
 
 using namespace eddy;
 using namespace eddy_test;
@@ -433,8 +426,8 @@ TEST_CASE("a program started without standard descriptors does not hand them to 
 
 TEST_CASE("a loop that finds no descriptors is uv_error, not an abort") {
     const child_end end = in_child([] {
-#ifdef EDDY_TEST_SANITIZED
-        { // it looks at each dynamic type once, and needs a descriptor for that
+#if EDDY_TEST_ASAN // and the undefined behaviour sanitizer
+        {          // it looks at each dynamic type once, and needs a descriptor for that
             loop known;
             known.run([]() -> task<void> { co_return; }());
             try {

@@ -2,19 +2,17 @@
 #include <eddy.h>
 #include <stdio.h>
 
-static int greet(eddy_task *task, void *state)
-{
-    (void) state;
+static int greet(eddy_task* task, void* state) {
+    (void)state;
     EDDY_BEGIN(task);
     EDDY_TRY(task, eddy_sleep(eddy_task_loop(task), EDDY_MS(1)));
     return eddy_return_number(task, 42);
     EDDY_END(task);
 }
 
-int main(void)
-{
-    eddy_loop *loop = NULL;
-    eddy_op *op;
+int main(void) {
+    eddy_loop* loop = NULL;
+    eddy_op* op;
     int status = eddy_loop_new(NULL, &loop);
     if (status != EDDY_OK) {
         fprintf(stderr, "%s\n", eddy_strerror(status));

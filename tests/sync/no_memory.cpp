@@ -2,6 +2,8 @@
 // for a mismatch. The thread sanitizer brings an operator new of its own: there memory does not run out.
 #include "sync/no_memory.hpp"
 
+#include "support/sanitizers.hpp"
+
 #include <cstdlib>
 #include <new>
 
@@ -14,15 +16,7 @@ no_memory::no_memory() noexcept { exhausted = true; }
 no_memory::~no_memory() { exhausted = false; }
 } // namespace eddy_test
 
-#if defined(__SANITIZE_THREAD__)
-#define EDDY_TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define EDDY_TEST_TSAN 1
-#endif
-#endif
-
-#ifndef EDDY_TEST_TSAN
+#if !EDDY_TEST_TSAN
 // NOLINTBEGIN(misc-new-delete-overloads)
 void* operator new(std::size_t size) {
     void* const p = exhausted ? nullptr : std::malloc(size == 0 ? 1 : size);
