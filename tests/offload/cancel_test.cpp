@@ -201,7 +201,7 @@ TEST_CASE("cancelling calls in every state, thousands of times: each runs once o
         }
         CHECK(wrong == 0);
         CHECK(delivered >= 40 * 100);
-        CHECK(delivered + cancelled <= 40 * 200); // how many of each is up to the threads
+        CHECK(cancelled > 0);
     });
 }
 
