@@ -6,6 +6,7 @@
 #include <eddy/flow/timeout.hpp>
 #include <eddy/sync/queue.hpp>
 
+#include "bulk/support.hpp"
 #include "support/run.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <sstream>
 #include <string>
 
+using namespace eddy_test;
 using namespace std::chrono_literals;
 using eddy::for_each;
 using eddy::for_each_options;
@@ -23,11 +25,8 @@ using eddy::for_each_result;
 using eddy::on_error;
 using eddy::spawn;
 using eddy::task;
-using eddy_test::counted;
 
 namespace {
-
-eddy::duration since_start() { return eddy::clock::now().time_since_epoch(); }
 
 for_each_options at_most(std::size_t n, on_error e = on_error::stop) {
     return for_each_options().concurrency(n).on_error(e);
@@ -48,16 +47,6 @@ private:
     int last_;
     eddy::duration each_;
 };
-
-template <class F>
-std::string message_of(F f) {
-    try {
-        f();
-    } catch (const std::exception& e) {
-        return e.what();
-    }
-    return "nothing was thrown";
-}
 
 } // namespace
 

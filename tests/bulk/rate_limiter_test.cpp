@@ -4,12 +4,14 @@
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include "bulk/support.hpp"
 #include "core/state.hpp"
 #include "support/run.hpp"
 
 #include <string>
 #include <vector>
 
+using namespace eddy_test;
 using namespace std::chrono_literals;
 using eddy::rate_limiter;
 using eddy::spawn;
@@ -19,8 +21,6 @@ using eddy::task_handle;
 namespace {
 
 using times = std::vector<eddy::duration>;
-
-eddy::duration since_start() { return eddy::clock::now().time_since_epoch(); }
 
 task<void> pass(rate_limiter& r, std::size_t k, times& at) {
     co_await r.acquire(k);
@@ -42,17 +42,6 @@ std::size_t most_within(const times& at, eddy::duration window) {
         most = std::max(most, n);
     }
     return most;
-}
-
-// What the first misuse says.
-template <class F>
-std::string message_of(F f) {
-    try {
-        f();
-    } catch (const std::logic_error& e) {
-        return e.what();
-    }
-    return "nothing was thrown";
 }
 
 } // namespace

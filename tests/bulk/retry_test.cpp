@@ -3,12 +3,14 @@
 #include <eddy/core/this_task.hpp>
 #include <eddy/flow/shield.hpp>
 
+#include "bulk/support.hpp"
 #include "support/run.hpp"
 
 #include <memory>
 #include <string>
 #include <vector>
 
+using namespace eddy_test;
 using namespace std::chrono_literals;
 using eddy::exponential;
 using eddy::retry;
@@ -17,8 +19,6 @@ using eddy::spawn;
 using eddy::task;
 
 namespace {
-
-eddy::duration since_start() { return eddy::clock::now().time_since_epoch(); }
 
 // Fails the first `failures` times, and notes when it was tried.
 struct unreliable {
@@ -35,16 +35,6 @@ struct unreliable {
 };
 
 retry_policy steady(std::size_t attempts) { return retry_policy().attempts(attempts).backoff(exponential(1s, 1h, 0)); }
-
-template <class F>
-std::string message_of(F f) {
-    try {
-        f();
-    } catch (const std::exception& e) {
-        return e.what();
-    }
-    return "nothing was thrown";
-}
 
 } // namespace
 

@@ -13,7 +13,7 @@ using namespace eddy_test;
 namespace {
 
 // A driver that counts, and whose clock moves a little at each look.
-struct fake final : driver {
+struct fake final : eddy::engine::driver {
     std::int64_t time = 0;
     std::int64_t step = 0;
     int looks = 0;
@@ -40,7 +40,7 @@ struct engine_place {
     pool* memory = pool::make(allocator::system());
     loop_core core{io, *memory, box};
     engine_place() {
-        box.open({&io, [](void* d) noexcept { static_cast<driver*>(d)->wake(); }});
+        box.open({&io, [](void* d) noexcept { static_cast<eddy::engine::driver*>(d)->wake(); }});
     }
     ~engine_place() {
         box.close();

@@ -7,6 +7,7 @@
 #include <eddy/flow/settle.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <flow/sweep.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
@@ -19,17 +20,6 @@ using namespace eddy_test;
 namespace {
 
 template <class R> concept is_taken = requires(R r) { as_completed(r); };
-
-task<int> give(int v, int ms) {
-    co_await sleep(1ms * ms);
-    co_return v;
-}
-std::vector<task_handle<int>> spawn_giving(std::initializer_list<int> delays) {
-    std::vector<task_handle<int>> all;
-    for (int ms : delays)
-        all.push_back(spawn(give(ms, ms)));
-    return all;
-}
 
 } // namespace
 

@@ -6,6 +6,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <flow/sweep.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
@@ -17,25 +18,9 @@ using namespace eddy_test;
 
 namespace {
 
-task<int> give(int v, int ms) {
-    const counted c(v);
-    co_await sleep(1ms * ms);
-    co_return c.value;
-}
 task<int> fail(const char* text, int ms) {
     co_await sleep(1ms * ms);
     throw std::runtime_error(text);
-}
-task<int> slow_cleanup(int* ended, const char* error = nullptr) {
-    try {
-        co_await sleep_forever();
-    } catch (const cancelled&) {
-    }
-    co_await shield(sleep(5ms));
-    ++*ended;
-    if (error != nullptr) throw std::runtime_error(error);
-    co_await checkpoint();
-    co_return 0;
 }
 // The texts of a group, in order; what() of anything else.
 std::string texts(const std::exception_ptr& e) {

@@ -8,6 +8,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
 
@@ -16,27 +17,6 @@
 
 using namespace eddy;
 using namespace eddy_test;
-
-namespace {
-task<int> give(int v, int ms) {
-    co_await sleep(1ms * ms);
-    co_return v;
-}
-task<int> fail_after(int ms, const char* text) {
-    co_await sleep(1ms * ms);
-    throw std::runtime_error(text);
-}
-task<int> slow_cleanup(int* ended) {
-    try {
-        co_await sleep_forever();
-    } catch (const cancelled&) {
-    }
-    co_await shield(sleep(5ms));
-    ++*ended;
-    co_await checkpoint();
-    co_return 0;
-}
-} // namespace
 
 TEST_CASE("GA-1 results in the order of the arguments, whatever the order of completion; void becomes monostate") {
     eddy_test::run([]() -> task<> {

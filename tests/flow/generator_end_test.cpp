@@ -7,6 +7,7 @@
 #include <eddy/flow/timeout.hpp>
 #include <eddy/flow/with.hpp>
 
+#include <flow/children.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
 #include <support/stderr.hpp>
@@ -15,24 +16,6 @@
 
 using namespace eddy;
 using namespace eddy_test;
-
-namespace {
-
-generator<int> count_to(int n) {
-    for (int i = 1; i <= n; ++i)
-        co_yield i;
-}
-generator<int> slow_count(int n, bool* ended = nullptr) {
-    const at_end says([ended] {
-        if (ended != nullptr) *ended = true;
-    });
-    for (int i = 1; i <= n; ++i) {
-        co_await sleep(1ms);
-        co_yield i;
-    }
-}
-
-} // namespace
 
 TEST_CASE("leaving early runs destructors, at once") {
     eddy_test::run([]() -> task<> {

@@ -9,6 +9,7 @@
 #include <eddy/flow/task_group.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
 
@@ -16,21 +17,6 @@
 
 using namespace eddy;
 using namespace eddy_test;
-
-namespace {
-task<int> give(int v, int ms) {
-    co_await sleep(1ms * ms);
-    co_return v;
-}
-task<> slow_cleanup(int* ended) {
-    try {
-        co_await sleep_forever();
-    } catch (const cancelled&) {
-    }
-    co_await shield(sleep(5ms));
-    ++*ended;
-}
-} // namespace
 
 TEST_CASE("the first to end wins; the others are cancelled and joined") {
     eddy_test::run([]() -> task<> {

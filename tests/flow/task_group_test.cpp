@@ -8,6 +8,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
 
@@ -16,7 +17,7 @@ using namespace eddy_test;
 
 namespace {
 
-task<> fail_after(duration d, const char* text) {
+task<> throw_after(duration d, const char* text) {
     co_await sleep(d);
     throw std::runtime_error(text);
 }
@@ -34,12 +35,6 @@ task<> count_cancel(int* n) {
         ++*n;
         throw;
     }
-}
-template <class Op>
-task<std::string> error_of(Op op) {
-    auto settled = settle(std::move(op));
-    auto o = co_await settled;
-    co_return o.is_cancelled() ? "cancelled" : text_of(o.error());
 }
 
 } // namespace
@@ -97,7 +92,7 @@ TEST_CASE("TG-3 TG-10 a child's error cancels siblings and body, all are joined,
         cancel_kind why{};
         const auto body = [&](task_group& g) -> task<> {
             g.spawn(count_cancel(&cancelled_children));
-            g.spawn(fail_after(1ms, "child"));
+            g.spawn(throw_after(1ms, "child"));
             g.spawn(count_cancel(&cancelled_children));
             try {
                 co_await sleep(1h);
@@ -140,7 +135,7 @@ TEST_CASE("TG-5 later failures are in suppressed() and go to the exception handl
         told t;
         const auto body = [](task_group& g) -> task<> {
             g.spawn(spawn_options().name("second"), fail_when_cancelled("in the cleanup"));
-            g.spawn(fail_after(1ms, "first"));
+            g.spawn(throw_after(1ms, "first"));
             try {
                 co_await sleep_forever();
             } catch (const cancelled&) {
@@ -168,7 +163,7 @@ TEST_CASE("a body that awaits the child that fails reports one failure, not two"
     eddy_test::run([]() -> task<> {
         told t;
         const auto body = [](task_group& g) -> task<> {
-            auto h = g.spawn(fail_after(1ms, "child"));
+            auto h = g.spawn(throw_after(1ms, "child"));
             co_await h;
         };
         auto op = with_task_group(body);
@@ -276,7 +271,7 @@ TEST_CASE("TG-8 nested groups: the inner failure arrives at the outer; the outer
         const auto inner_fails = [](task_group& g) -> task<> {
             g.spawn([]() -> task<> { co_await sleep_forever(); });
             const auto inner = [](task_group& n) -> task<> {
-                n.spawn(fail_after(1ms, "inner"));
+                n.spawn(throw_after(1ms, "inner"));
                 co_return;
             };
             co_await with_task_group(inner);
@@ -285,7 +280,7 @@ TEST_CASE("TG-8 nested groups: the inner failure arrives at the outer; the outer
         CHECK(e == "inner");
         bool inner_ended = false;
         const auto outer_fails = [&](task_group& g) -> task<> {
-            g.spawn(fail_after(1ms, "outer"));
+            g.spawn(throw_after(1ms, "outer"));
             const auto inner = [](task_group& n) -> task<> {
                 n.spawn([]() -> task<> { co_await sleep_forever(); });
                 co_return;
@@ -303,7 +298,7 @@ TEST_CASE("TG-8 nested groups: the inner failure arrives at the outer; the outer
         // Both: the inner error is handled inside, the outer cancellation is not lost.
         bool went_on = false;
         const auto both = [&](task_group& g) -> task<> {
-            g.spawn(fail_after(1ms, "outer"));
+            g.spawn(throw_after(1ms, "outer"));
             const auto inner = [](task_group& n) -> task<> {
                 n.spawn(fail_when_cancelled("inner"));
                 co_return;
@@ -326,7 +321,7 @@ TEST_CASE("TG-9 a child's error and an outer cancel: the error now, the cancella
         task_handle<> h;
         const auto outer = [&]() -> task<> {
             const auto body = [](task_group& g) -> task<> {
-                g.spawn(fail_after(1ms, "child"));
+                g.spawn(throw_after(1ms, "child"));
                 g.spawn([]() -> task<> {
                     try {
                         co_await sleep_forever();

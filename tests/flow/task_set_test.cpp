@@ -8,6 +8,7 @@
 #include <eddy/flow/timeout.hpp>
 #include <eddy/flow/with.hpp>
 
+#include <flow/children.hpp>
 #include <flow/sweep.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
@@ -19,22 +20,11 @@ using namespace eddy_test;
 
 namespace {
 
-task<int> give(int v, int ms) {
-    co_await sleep(1ms * ms);
-    co_return v;
-}
 task<> fail(const char* text, int ms) {
     co_await sleep(1ms * ms);
     throw std::runtime_error(text);
 }
-task<> slow_end(int* ended) {
-    try {
-        co_await sleep_forever();
-    } catch (const cancelled&) {
-    }
-    co_await shield(sleep(5ms));
-    ++*ended;
-}
+task<> slow_end(int* ended) { co_await slow_cleanup(ended); }
 
 } // namespace
 

@@ -8,6 +8,7 @@
 #include <eddy/flow/shield.hpp>
 #include <eddy/flow/task_group.hpp>
 
+#include <flow/children.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
 
@@ -18,11 +19,11 @@ using namespace eddy_test;
 
 namespace {
 
-task<int> give(int v, duration d) {
+task<int> give_after(int v, duration d) {
     co_await sleep(d);
     co_return v;
 }
-task<> fail_after(duration d) {
+task<> boom_after(duration d) {
     co_await sleep(d);
     throw std::runtime_error("boom");
 }
@@ -37,23 +38,16 @@ task<int> stubborn(int v) {
 duration since(clock::time_point t) { return clock::now() - t; }
 std::size_t timers() { return loop::current().statistics().timers; }
 
-template <class Op>
-task<std::string> error_of(Op op) {
-    auto settled = settle(std::move(op));
-    auto o = co_await settled;
-    co_return o.is_cancelled() ? "cancelled" : text_of(o.error());
-}
-
 } // namespace
 
 TEST_CASE("WF-1 in time: the value or the exception; no limit: a plain await; WF-11 TO-2 TO-3 the timer is gone") {
     eddy_test::run([]() -> task<> {
-        const int v = co_await timeout(10ms, give(3, 5ms));
+        const int v = co_await timeout(10ms, give_after(3, 5ms));
         CHECK(v == 3);
         CHECK(timers() == 0);
-        const auto e = co_await error_of(timeout(10ms, fail_after(5ms)));
+        const auto e = co_await error_of(timeout(10ms, boom_after(5ms)));
         CHECK(e == "boom");
-        const int w = co_await timeout(duration::max(), give(4, 1h));
+        const int w = co_await timeout(duration::max(), give_after(4, 1h));
         CHECK(w == 4);
         CHECK(timers() == 0);
         co_await timeout(1s, yield());
@@ -124,7 +118,7 @@ TEST_CASE("WF-4 TO-5 another error while it is cancelled wins over timeout_error
         };
         const auto e = co_await error_of(timeout(1ms, inner()));
         CHECK(e == "cleanup");
-        const auto same_tick = co_await error_of(timeout(5ms, fail_after(5ms)));
+        const auto same_tick = co_await error_of(timeout(5ms, boom_after(5ms)));
         CHECK(same_tick == "boom");
     });
 }
@@ -133,7 +127,7 @@ TEST_CASE("WF-5 WF-8 a value that arrived is never thrown away") {
     eddy_test::run([]() -> task<> {
         const int v = co_await timeout(1ms, stubborn(7));
         CHECK(v == 7);
-        const int same_tick = co_await timeout(5ms, give(8, 5ms));
+        const int same_tick = co_await timeout(5ms, give_after(8, 5ms));
         CHECK(same_tick == 8);
         auto m = co_await move_on_after(1ms, stubborn(9));
         REQUIRE(m.has_value());
@@ -173,7 +167,7 @@ TEST_CASE("WF-7 an outer cancel in the tick of the completion is not lost") {
         bool went_on = false;
         task_handle<> h = spawn(
             [](int* g, bool* w) -> task<> {
-                *g = co_await timeout(1h, give(3, 5ms));
+                *g = co_await timeout(1h, give_after(3, 5ms));
                 co_await checkpoint();
                 *w = true;
             },
@@ -327,7 +321,7 @@ TEST_CASE("TO-8 nested limits: the same deadline is the outermost's; the inner f
 
 TEST_CASE("TO-11 TO-12 a limit is awaited once; a scope's deadline moves while it is open") {
     eddy_test::run([]() -> task<> {
-        auto op = timeout(1s, give(1, 1ms));
+        auto op = timeout(1s, give_after(1, 1ms));
         const int v = co_await op;
         CHECK(v == 1);
         bool refused = false;
@@ -451,16 +445,16 @@ TEST_CASE("move_on_after: void, values, move-only values and references") {
         CHECK(in_time);
         const bool late = co_await move_on_after(1ms, sleep(5ms));
         CHECK(!late);
-        auto value = co_await move_on_after(5ms, give(2, 1ms));
+        auto value = co_await move_on_after(5ms, give_after(2, 1ms));
         CHECK(value.value() == 2);
-        auto none = co_await move_on_at(clock::now() + 1ms, give(2, 5ms));
+        auto none = co_await move_on_at(clock::now() + 1ms, give_after(2, 5ms));
         CHECK(!none.has_value());
         auto boxed =
             co_await move_on_after(5ms, []() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(1); });
         CHECK(**boxed == 1);
         auto ref = co_await move_on_after(5ms, []() -> task<int&> { co_return place; });
         CHECK(&ref->get() == &place);
-        const auto e = co_await error_of(move_on_after(5ms, fail_after(1ms)));
+        const auto e = co_await error_of(move_on_after(5ms, boom_after(1ms)));
         CHECK(e == "boom");
         // An outer cancel goes on.
         const auto body = [](cancel_scope& s) -> task<> {

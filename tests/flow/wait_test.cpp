@@ -6,6 +6,7 @@
 #include <eddy/flow/settle.hpp>
 #include <eddy/flow/timeout.hpp>
 
+#include <flow/children.hpp>
 #include <flow/sweep.hpp>
 #include <support/check.hpp>
 #include <support/run.hpp>
@@ -20,19 +21,9 @@ namespace {
 
 template <class R> concept can_be_waited_for = requires(R r) { eddy::wait(r); };
 
-task<int> give(int v, int ms) {
-    co_await sleep(1ms * ms);
-    co_return v;
-}
 task<int> fail(int ms) {
     co_await sleep(1ms * ms);
     throw std::runtime_error("failed");
-}
-std::vector<task_handle<int>> spawn_giving(std::initializer_list<int> delays) {
-    std::vector<task_handle<int>> all;
-    for (int ms : delays)
-        all.push_back(spawn(give(ms, ms)));
-    return all;
 }
 // "done|pending" as the values and, for those that run, names.
 template <class Handle>

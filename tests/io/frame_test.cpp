@@ -7,7 +7,7 @@
 #include <string>
 
 using namespace eddy::detail;
-using status = frame_decoder::status;
+using decoded = frame_decoder::status;
 
 namespace {
 
@@ -37,12 +37,12 @@ outcome decode(std::span<const std::byte> stream, Piece piece) {
         std::span<const std::byte> part = stream.first(n);
         stream = stream.subspan(n);
         while (!part.empty()) {
-            const status s = d.feed(part);
-            if (s == status::bad) {
+            const decoded s = d.feed(part);
+            if (s == decoded::bad) {
                 o.text += std::string("bad: ") + d.fault();
                 return o;
             }
-            if (s == status::frame)
+            if (s == decoded::frame)
                 o.text += std::to_string(d.header().id) + ":" + std::to_string(d.payload().size()) + ":" +
                           std::to_string(hash_bytes(d.payload())) + " ";
         }
@@ -93,7 +93,7 @@ TEST_CASE("a length beyond the limit is refused before any memory is taken for i
     const std::vector<std::byte> big = frame_of(most);
     frame_decoder d(most);
     std::span<const std::byte> only_header = std::span(big).first(frame_header_size);
-    CHECK(d.feed(only_header) == status::more);
+    CHECK(d.feed(only_header) == decoded::more);
     CHECK(d.room().size() <= 64 * 1024);
     CHECK(d.payload().size() <= 64 * 1024);
     CHECK_FALSE(d.at_rest());
@@ -113,12 +113,12 @@ TEST_CASE("what was bad stays bad") {
     frame_decoder d(most);
     const std::vector<std::byte> garbage(64, std::byte{1});
     std::span<const std::byte> part = garbage;
-    CHECK(d.feed(part) == status::bad);
+    CHECK(d.feed(part) == decoded::bad);
     const std::vector<std::byte> good = frame_of(1);
     part = good;
-    CHECK(d.feed(part) == status::bad);
+    CHECK(d.feed(part) == decoded::bad);
     CHECK(d.room().empty());
-    CHECK(d.advance(1) == status::bad);
+    CHECK(d.advance(1) == decoded::bad);
 }
 
 TEST_CASE("random and mutated streams: whole and cut into pieces they decode alike, and nothing breaks") {

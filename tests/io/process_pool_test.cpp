@@ -118,7 +118,7 @@ TEST_CASE("PP-1 an exception comes back with its type and its text, and the work
         REQUIRE(n);
         CHECK(n->type_name() == "int");
         CHECK(n->what() == std::string());
-        auto cancel = error_of<remote_error>(pool.run(throw_cancelled));
+        auto cancel = error_of<remote_error>(pool.run(eddy_test::throw_cancelled));
         const auto c = co_await std::move(cancel);
         REQUIRE(c);
         CHECK(c->type_name() == "eddy::cancelled");

@@ -19,7 +19,7 @@ using namespace eddy_test;
 
 namespace {
 
-constexpr std::uint64_t most = 1 << 20;
+constexpr std::uint64_t longest = 1 << 20;
 
 std::vector<std::byte> arguments_of(const process_function_table& table, const char* name) {
     std::vector<std::byte> b;
@@ -53,7 +53,7 @@ public:
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
         std::fflush(nullptr);
-        const std::string mark = "--eddy-process-worker=" + std::to_string(::getpid()) + "," + std::to_string(most);
+        const std::string mark = "--eddy-process-worker=" + std::to_string(::getpid()) + "," + std::to_string(longest);
         pid_ = ::fork();
         if (pid_ == 0) {
             if (ends[1] != 3)
@@ -102,14 +102,15 @@ private:
 TEST_CASE("a job is answered with its value, or with what it threw") {
     const auto table = process_function_table::make();
     std::vector<std::byte> answer;
-    CHECK(answer_job(*table, job_for(*table, "add", 2, 3), most, answer) == frame_type::value);
+    CHECK(answer_job(*table, job_for(*table, "add", 2, 3), longest, answer) == frame_type::value);
     CHECK(from_bytes<int>(payload_of(answer)) == 5);
-    CHECK(answer_job(*table, job_for(*table, "throw_error", std::string("why")), most, answer) == frame_type::error);
+    CHECK(answer_job(*table, job_for(*table, "throw_error", std::string("why")), longest, answer) == frame_type::error);
     CHECK(error_in(answer) == "std::out_of_range: why");
-    CHECK(answer_job(*table, job_for(*table, "many_bytes", std::size_t{most + 1}), most, answer) == frame_type::error);
+    CHECK(answer_job(*table, job_for(*table, "many_bytes", std::size_t{longest + 1}), longest, answer) ==
+          frame_type::error);
     CHECK(contains(error_in(answer), "many_bytes"));
     // Long texts are cut: the frame must pass.
-    CHECK(answer_job(*table, job_for(*table, "throw_error", std::string(100'000, 'x')), most, answer) ==
+    CHECK(answer_job(*table, job_for(*table, "throw_error", std::string(100'000, 'x')), longest, answer) ==
           frame_type::error);
     CHECK(answer.size() < frame_header_size + longest_payload(0));
 }
@@ -118,7 +119,7 @@ TEST_CASE("arguments that are none are answered with an error") {
     const auto table = process_function_table::make();
     std::vector<std::byte> answer;
     const auto fails = [&](std::vector<std::byte> job) {
-        CHECK(answer_job(*table, job, most, answer) == frame_type::error);
+        CHECK(answer_job(*table, job, longest, answer) == frame_type::error);
         CHECK(contains(error_in(answer), "eddy::serialization_error"));
     };
     fails({});
@@ -139,7 +140,7 @@ TEST_CASE("random arguments for every harmless function: an answer, always") {
             job.push_back(static_cast<std::byte>(random() % 3 == 0 ? random() % 256 : random() % 4));
         // A number of -3 aborts; that is for the worker that has it.
         if (job.size() > 9 && job[8] == std::byte{0xfd}) continue;
-        const frame_type t = answer_job(*table, job, most, answer);
+        const frame_type t = answer_job(*table, job, longest, answer);
         REQUIRE((t == frame_type::value || t == frame_type::error));
     }
 }
@@ -155,7 +156,7 @@ TEST_CASE("a worker greets, answers, and ends when there is nothing more to do")
     w.finish_sending();
     const std::vector<std::byte> all = w.receive_all();
     std::span<const std::byte> bytes = all;
-    frame_decoder d(most);
+    frame_decoder d(longest);
     REQUIRE(d.feed(bytes) == frame_decoder::status::frame);
     CHECK(d.header().type == static_cast<std::uint16_t>(frame_type::hello));
     byte_reader hello(d.payload());

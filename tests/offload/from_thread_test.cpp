@@ -19,6 +19,7 @@ using eddy::offload_abandon;
 using eddy::task;
 using eddy::thread_pool;
 using eddy_test::contains;
+using eddy_test::for_ever;
 using eddy_test::gate;
 using eddy_test::holds;
 using eddy_test::joined;
@@ -33,8 +34,6 @@ task<int> add_later(int a, int b) {
     co_await eddy::sleep(1us);
     co_return a + b;
 }
-
-task<void> for_ever() { co_await eddy::sleep(eddy::duration::max()); }
 
 // What f() threw, by name.
 template <class F>

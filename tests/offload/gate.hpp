@@ -91,4 +91,8 @@ inline eddy::task<void> joined(eddy::any_task_handle h) {
     static_cast<void>(ended);
 }
 
+inline int twice(int x) { return 2 * x; }
+
+inline eddy::task<void> for_ever() { co_await eddy::sleep(eddy::duration::max()); }
+
 } // namespace eddy_test

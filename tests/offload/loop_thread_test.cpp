@@ -22,23 +22,22 @@ using eddy::loop_thread;
 using eddy::loop_thread_options;
 using eddy::task;
 using eddy_test::contains;
+using eddy_test::for_ever;
 using eddy_test::gate;
 
 namespace {
 
-task<int> twice(int n) {
+task<int> twice_later(int n) {
     co_await eddy::sleep(1us);
     co_return 2 * n;
 }
-
-task<void> for_ever() { co_await eddy::sleep(eddy::duration::max()); }
 
 } // namespace
 
 TEST_CASE("a plain program submits tasks to a loop on its own thread, and gets values and exceptions") {
     loop_thread io;
-    auto a = io.submit(twice(21));
-    auto b = io.submit(twice, 5);
+    auto a = io.submit(twice_later(21));
+    auto b = io.submit(twice_later, 5);
     int bonus = 3;
     auto c =
         io.submit([bonus](std::unique_ptr<int> p) -> task<int> { co_return *p + bonus; }, std::make_unique<int>(4));
@@ -64,7 +63,7 @@ TEST_CASE("many threads submit at once") {
     for (int t = 0; t < 4; ++t)
         threads.emplace_back([&] {
             for (int i = 0; i < 200; ++i)
-                sum += io.submit(twice, 1).get();
+                sum += io.submit(twice_later, 1).get();
         });
     for (auto& t : threads)
         t.join();
@@ -106,11 +105,11 @@ TEST_CASE("TH-13 submitting after close is an error; closing again is not; ref()
     const eddy::loop_ref ref = io.ref();
     auto owner = std::make_shared<int>(1);
     io.close();
-    CHECK_THROWS_AS(io.submit(twice, 1), eddy::closed);
-    CHECK_THROWS_AS(io.submit(twice(1)), eddy::closed);
+    CHECK_THROWS_AS(io.submit(twice_later, 1), eddy::closed);
+    CHECK_THROWS_AS(io.submit(twice_later(1)), eddy::closed);
     CHECK_FALSE(ref.post([owner] {}));
     CHECK(owner.use_count() == 1);
-    CHECK_THROWS_AS(ref.spawn(twice, 1).get(), eddy::closed);
+    CHECK_THROWS_AS(ref.spawn(twice_later, 1).get(), eddy::closed);
     io.close();
 }
 
@@ -123,7 +122,7 @@ TEST_CASE("TH-13 submitting while another thread closes: each task runs, is canc
                 std::this_thread::yield();
             for (int i = 0; i < 50; ++i) {
                 try {
-                    auto r = io.submit(twice, 2);
+                    auto r = io.submit(twice_later, 2);
                     const int v = r.get();
                     if (v != 4) std::abort();
                 } catch (const eddy::closed&) {
@@ -166,7 +165,7 @@ TEST_CASE("a loop_thread that is stopped ends quietly, and refuses afterwards") 
     CHECK_THROWS_AS(r.get(), eddy::task_cancelled);
     CHECK_THROWS_AS(io.submit(for_ever).get(), eddy::error); // cancelled or refused, by how far the end has come
     io.close();
-    CHECK_THROWS_AS(io.submit(twice, 1), eddy::closed);
+    CHECK_THROWS_AS(io.submit(twice_later, 1), eddy::closed);
 }
 
 TEST_CASE("a loop_thread has its name and blocks signals; closing it on its own thread is an error") {
@@ -186,10 +185,10 @@ TEST_CASE("a loop_thread has its name and blocks signals; closing it on its own 
     });
     CHECK(r.get() == "background work+ refused");
     loop_thread other(std::move(io));
-    CHECK(other.submit(twice, 1).get() == 2);
-    CHECK_THROWS_AS(io.submit(twice, 1), std::logic_error);
+    CHECK(other.submit(twice_later, 1).get() == 2);
+    CHECK_THROWS_AS(io.submit(twice_later, 1), std::logic_error);
     CHECK_THROWS_AS(io.close(), std::logic_error);
     CHECK_THROWS_AS(static_cast<void>(io.ref()), std::logic_error);
     io = std::move(other);
-    CHECK(io.submit(twice, 2).get() == 4);
+    CHECK(io.submit(twice_later, 2).get() == 4);
 }

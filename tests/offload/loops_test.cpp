@@ -15,11 +15,8 @@ using eddy::offload;
 using eddy::task;
 using eddy_test::gate;
 using eddy_test::run_real;
+using eddy_test::twice;
 using eddy_test::until_arrived;
-
-namespace {
-int twice(int x) { return 2 * x; }
-} // namespace
 
 TEST_CASE("libuv's own requests get their turn while calls keep coming") {
     eddy::loop l;

@@ -16,11 +16,8 @@ using eddy::task;
 using eddy_test::counted;
 using eddy_test::gate;
 using eddy_test::run_real;
+using eddy_test::twice;
 using eddy_test::until_arrived;
-
-namespace {
-int twice(int x) { return 2 * x; }
-} // namespace
 
 TEST_CASE("TH-1 a value and an exception come back; the loop goes on meanwhile") {
     run_real([]() -> task<void> {

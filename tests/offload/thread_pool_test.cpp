@@ -66,12 +66,12 @@ TEST_CASE("results of a pool's calls may be void, move-only and references; argu
     run_real([]() -> task<void> {
         thread_pool pool(1);
         auto give = pool.run([](std::unique_ptr<int> p) { return p; }, std::make_unique<int>(5));
-        const std::unique_ptr<int> p = co_await give;
-        CHECK(*p == 5);
-        int number = 0;
-        auto refer = pool.run([&number]() -> int& { return number; });
+        const std::unique_ptr<int> five = co_await give;
+        CHECK(*five == 5);
+        int seven = 0;
+        auto refer = pool.run([&seven]() -> int& { return seven; });
         int& same = co_await refer;
-        CHECK(&same == &number);
+        CHECK(&same == &seven);
         auto asks = pool.run([](std::stop_token t, int n) { return t.stop_possible() ? n : 0; }, 3);
         const int n = co_await asks;
         CHECK(n == 3);

@@ -15,7 +15,7 @@ namespace eddy_test::sweeps {
 
 namespace {
 
-task<int> works(int n) {
+task<int> sleeps_and_gives(int n) {
     const resource held;
     co_await sleep(1ms);
     co_await checkpoint();
@@ -41,7 +41,7 @@ task<> ticks() {
     }
 }
 task<> timeout_kept() {
-    const int n = co_await timeout(1s, works(1));
+    const int n = co_await timeout(1s, sleeps_and_gives(1));
     demand(n == 1, "another value");
 }
 task<> timeout_over() {
@@ -66,11 +66,11 @@ task<> timeout_exact() {
     static_cast<void>(whole);
 }
 task<> moves_on() {
-    const auto n = co_await move_on_after(1s, works(2));
+    const auto n = co_await move_on_after(1s, sleeps_and_gives(2));
     demand(!n || *n == 2, "another value");
 }
 task<> shielded() {
-    const int n = co_await shield(works(3));
+    const int n = co_await shield(sleeps_and_gives(3));
     demand(n == 3, "another value");
 }
 task<> shield_in_timeout() {
@@ -117,7 +117,7 @@ task<> cleans_up() {
     // A frame that could not be made for want of memory has not begun: then there is no promise to keep.
     const finally_do end([&] { demand(!begun || cleanups == 1, "the clean-up did not run just once"); });
     const auto body = [&]() -> task<int> {
-        const int n = co_await works(1);
+        const int n = co_await sleeps_and_gives(1);
         ended = true;
         co_return n;
     };
@@ -137,7 +137,7 @@ task<> cleans_up() {
     }
 }
 task<> cleans_up_in_time() {
-    const auto body = []() -> task<> { co_await works(1); };
+    const auto body = []() -> task<> { co_await sleeps_and_gives(1); };
     const auto cleanup = []() -> task<> { co_await sleep(1h); };
     bool late = false;
     try {
@@ -151,7 +151,7 @@ task<> cleans_up_in_time() {
 task<> with_resource() {
     const auto body = [](closing& c) -> task<int> {
         c.used = true;
-        co_return co_await works(1);
+        co_return co_await sleeps_and_gives(1);
     };
     auto op = with(closing(), body);
     const int n = co_await op;
@@ -164,7 +164,7 @@ task<closing> opens() {
 task<> with_awaited_resource() {
     const auto body = [](closing& c) -> task<> {
         c.used = true;
-        co_await works(1);
+        co_await sleeps_and_gives(1);
     };
     auto op = with(opens(), body);
     co_await op;
@@ -207,7 +207,7 @@ task<> cancels_scope() {
 task<> scope_with_deadline() {
     const auto body = [](cancel_scope& s) -> task<int> {
         s.set_deadline(clock::now() + 1ms);
-        const int a = co_await works(1);
+        const int a = co_await sleeps_and_gives(1);
         s.set_deadline(clock::now() + 10ms);
         co_return a;
     };
@@ -233,9 +233,9 @@ task<> scope_in_scope() {
 }
 task<> group_of_three() {
     const auto body = [](task_group& g) -> task<int> {
-        g.spawn(works(1));
-        g.spawn(works(2));
-        co_return co_await works(3);
+        g.spawn(sleeps_and_gives(1));
+        g.spawn(sleeps_and_gives(2));
+        co_return co_await sleeps_and_gives(3);
     };
     auto op = with_task_group(body);
     const int n = co_await op;
@@ -273,14 +273,14 @@ task<> group_cancelled() {
 task<> group_in_group() {
     const auto body = [](task_group& g) -> task<> {
         const auto inner = [](task_group& i) -> task<> {
-            i.spawn(works(1));
-            co_await works(2);
+            i.spawn(sleeps_and_gives(1));
+            co_await sleeps_and_gives(2);
         };
         g.spawn([inner]() -> task<> {
             auto op = with_task_group(inner);
             co_await op;
         });
-        co_await works(3);
+        co_await sleeps_and_gives(3);
     };
     auto op = with_task_group(body);
     co_await op;
@@ -289,7 +289,7 @@ task<> group_from_child() {
     const auto body = [](task_group& g) -> task<> {
         const auto child = [](task_group& mine) -> task<> {
             co_await yield();
-            mine.spawn(works(2));
+            mine.spawn(sleeps_and_gives(2));
         };
         g.spawn(child, std::ref(g));
         co_return;
@@ -301,13 +301,13 @@ task<> group_from_child() {
 // ---- combinators
 
 task<> gathers() {
-    auto [a, b, c] = co_await gather(works(1), works(2), sleep(1ms));
+    auto [a, b, c] = co_await gather(sleeps_and_gives(1), sleeps_and_gives(2), sleep(1ms));
     demand(a == 1 && b == 2, "another value");
 }
 task<> gathers_range() {
     std::vector<task<int>> all;
     for (int i = 0; i < 3; ++i)
-        all.push_back(works(i));
+        all.push_back(sleeps_and_gives(i));
     const auto r = co_await gather(std::move(all));
     demand(r.size() == 3 && r[2] == 2, "another value");
 }
@@ -326,21 +326,21 @@ task<> gathers_settled() {
         co_await yield();
         throw failed();
     };
-    auto [a, b] = co_await gather_settled(fails(), works(1));
+    auto [a, b] = co_await gather_settled(fails(), sleeps_and_gives(1));
     demand(!a.has_value(), "it can't have succeeded");
 }
 task<> races() {
-    const auto first = co_await race(works(1), idles());
+    const auto first = co_await race(sleeps_and_gives(1), idles());
     demand(first.index == 0, "the sleeper won");
 }
 task<> races_ties() {
-    const auto first = co_await race(sleep(1ms), sleep(1ms), works(1));
+    const auto first = co_await race(sleep(1ms), sleep(1ms), sleeps_and_gives(1));
     static_cast<void>(first);
 }
 task<> races_range() {
     std::vector<task<int>> all;
     for (int i = 0; i < 3; ++i)
-        all.push_back(works(i));
+        all.push_back(sleeps_and_gives(i));
     const auto first = co_await race(std::move(all));
     demand(first.index < 3, "nobody won");
 }
@@ -353,17 +353,17 @@ task<> race_in_timeout() {
 task<> race_of_groups() {
     const auto grouped = []() -> task<> {
         const auto body = [](task_group& g) -> task<> {
-            g.spawn(works(1));
-            co_await works(2);
+            g.spawn(sleeps_and_gives(1));
+            co_await sleeps_and_gives(2);
         };
         auto op = with_task_group(body);
         co_await op;
     };
-    const auto first = co_await race(grouped(), works(3));
+    const auto first = co_await race(grouped(), sleeps_and_gives(3));
     static_cast<void>(first);
 }
 task<> settles() {
-    const auto o = co_await settle(works(1));
+    const auto o = co_await settle(sleeps_and_gives(1));
     demand(o.has_value() || o.error() != nullptr, "neither value nor error");
     if (o.has_value()) co_await checkpoint();
 }

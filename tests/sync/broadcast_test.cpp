@@ -21,7 +21,7 @@ namespace {
 using numbers = std::vector<int>;
 using receiver = broadcast<int>::receiver;
 
-task<> receive_one(receiver& r, numbers& seen) {
+task<> take_one(receiver& r, numbers& seen) {
     if (auto v = co_await r.receive(); v.has_value()) seen.push_back(*v);
 }
 task<> receive_all(receiver& r, numbers& seen) {
@@ -177,13 +177,13 @@ TEST_CASE("X-1 an item that was sent before the cancel is delivered; X-3 a cance
         broadcast<int> b(4);
         auto r = b.subscribe();
         numbers seen;
-        auto h = spawn(receive_one, std::ref(r), std::ref(seen));
+        auto h = spawn(take_one, std::ref(r), std::ref(seen));
         co_await settle_all();
         b.send(1);
         h.cancel();
         co_await h;
         CHECK(seen == numbers{1});
-        auto k = spawn(receive_one, std::ref(r), std::ref(seen));
+        auto k = spawn(take_one, std::ref(r), std::ref(seen));
         co_await settle_all();
         CHECK(b.statistics().waiters == 1);
         k.cancel();
@@ -200,7 +200,7 @@ TEST_CASE("X-7 a receive that was granted an item and is destroyed, or loses a r
         broadcast<int> b(4);
         auto r = b.subscribe();
         numbers seen;
-        auto h = spawn(receive_one, std::ref(r), std::ref(seen));
+        auto h = spawn(take_one, std::ref(r), std::ref(seen));
         co_await settle_all();
         b.send(1);
         destroy_task(h);
@@ -226,7 +226,7 @@ TEST_CASE("one receive at a time: a second is an error, unless the first was can
         broadcast<int> b(4);
         auto r = b.subscribe();
         numbers seen;
-        auto h = spawn(receive_one, std::ref(r), std::ref(seen));
+        auto h = spawn(take_one, std::ref(r), std::ref(seen));
         co_await settle_all();
         const auto second = co_await settle(r.receive());
         CHECK_THROWS_WITH_AS(second.value(), doctest::Contains("a second broadcast.receive on the same receiver"),
@@ -254,7 +254,7 @@ TEST_CASE("X-10 a receiver that goes ends its wait with object_destroyed, and ho
         auto stays = b.subscribe();
         auto r = std::make_unique<receiver>(b.subscribe());
         numbers seen;
-        auto h = spawn(receive_one, std::ref(*r), std::ref(seen));
+        auto h = spawn(take_one, std::ref(*r), std::ref(seen));
         co_await settle_all();
         auto late = r->receive();
         r.reset();
@@ -276,7 +276,7 @@ TEST_CASE("a receiver that goes after it was granted an item: object_destroyed, 
         broadcast<int> b(1);
         auto r = std::make_unique<receiver>(b.subscribe());
         numbers seen;
-        auto h = spawn(receive_one, std::ref(*r), std::ref(seen));
+        auto h = spawn(take_one, std::ref(*r), std::ref(seen));
         co_await settle_all();
         b.send(1);
         r.reset();
@@ -315,7 +315,7 @@ TEST_CASE("X-6 a broadcast of another loop's tasks is refused") {
     auto r = b.subscribe();
     auto other_receiver = b.subscribe();
     numbers seen;
-    auto h = one.spawn(receive_one, std::ref(r), std::ref(seen));
+    auto h = one.spawn(take_one, std::ref(r), std::ref(seen));
     one.settle();
     eddy_test::run([&]() -> task<> {
         const auto refused = co_await settle(other_receiver.receive());

@@ -16,20 +16,20 @@ namespace {
 
 using order = std::vector<int>;
 
-struct shared {
+struct watched {
     mutex m;
     condition c{m};
     order seen; // who was notified
 };
 
-task<> wait_once(shared& s, int id) {
+task<> wait_watched(watched& s, int id) {
     auto g = co_await s.m.lock();
     co_await s.c.wait(g);
     CHECK(g.owns_lock());
     s.seen.push_back(id);
 }
 
-task<> wait_tested(shared& s, int id) {
+task<> wait_tested(watched& s, int id) {
     auto g = co_await s.m.lock();
     bool first = true;
     co_await s.c.wait(g, [&first] { return !std::exchange(first, false); });
@@ -37,10 +37,10 @@ task<> wait_tested(shared& s, int id) {
     s.seen.push_back(id);
 }
 
-std::vector<task_handle<>> waiters(shared& s, int n, bool tested = false) {
+std::vector<task_handle<>> watchers(watched& s, int n, bool tested = false) {
     std::vector<task_handle<>> all;
     for (int i = 1; i <= n; ++i)
-        all.push_back(spawn(tested ? wait_tested : wait_once, std::ref(s), i));
+        all.push_back(spawn(tested ? wait_tested : wait_watched, std::ref(s), i));
     return all;
 }
 
@@ -63,8 +63,8 @@ TEST_CASE("CV-7 X-1 X-2 X-7 a frame that is destroyed at any stage loses neither
                 for (int k = 2; k <= 4; ++k) {
                     INFO(static_cast<int>(at), " ", tested, " ", cancelled_before, " ", k);
                     eddy_test::run([=]() -> task<> {
-                        shared s;
-                        auto all = waiters(s, k, tested);
+                        watched s;
+                        auto all = watchers(s, k, tested);
                         co_await settle_all();
                         auto g = co_await s.m.lock();
                         if (at != stage::in_line) s.c.notify_one();
@@ -90,8 +90,8 @@ TEST_CASE("CV-11 of n waiters k are cancelled, then all are notified: the others
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         testing::seed(seed);
         eddy_test::run([seed]() -> task<> {
-            shared s;
-            auto all = waiters(s, 10);
+            watched s;
+            auto all = watchers(s, 10);
             co_await settle_all();
             const order before = s.seen;
             CHECK(before.empty());
@@ -119,9 +119,9 @@ TEST_CASE("CV-11 of n waiters k are cancelled, then all are notified: the others
 TEST_CASE("WF-10 notified at the very instant at which its time is over, a wait has the lock, and nothing is lost") {
     for (const bool notify_first : {true, false})
         eddy_test::run([=]() -> task<> {
-            shared s;
+            watched s;
             int timed_out = 0;
-            auto limited = [](shared& mine, int& n) -> task<> {
+            auto limited = [](watched& mine, int& n) -> task<> {
                 auto g = co_await mine.m.lock();
                 auto o = co_await settle(timeout(1s, mine.c.wait(g)));
                 CHECK(g.owns_lock());
@@ -130,7 +130,7 @@ TEST_CASE("WF-10 notified at the very instant at which its time is over, a wait 
                 else
                     ++n;
             };
-            auto notifier = [](shared& mine) -> task<> {
+            auto notifier = [](watched& mine) -> task<> {
                 co_await sleep(1s);
                 const auto g = co_await mine.m.lock();
                 mine.c.notify_one();
@@ -139,7 +139,7 @@ TEST_CASE("WF-10 notified at the very instant at which its time is over, a wait 
             if (notify_first) n = spawn(notifier, std::ref(s));
             auto h = spawn(limited, std::ref(s), std::ref(timed_out));
             if (!notify_first) n = spawn(notifier, std::ref(s));
-            auto next = spawn(wait_once, std::ref(s), 1);
+            auto next = spawn(wait_watched, std::ref(s), 1);
             co_await h;
             co_await n;
             co_await settle_all();
@@ -158,10 +158,10 @@ TEST_CASE("CV-2 the loser of a race goes on with its lock, and its notification 
         const bool busy = (how & 4) != 0;
         INFO(how);
         eddy_test::run([=]() -> task<> {
-            shared s;
+            watched s;
             event e;
             auto h = spawn(
-                [](shared& mine, event& stop) -> task<> {
+                [](watched& mine, event& stop) -> task<> {
                     auto g = co_await mine.m.lock();
                     auto won = co_await race(mine.c.wait(g), stop.wait());
                     CHECK(g.owns_lock());
@@ -177,7 +177,7 @@ TEST_CASE("CV-2 the loser of a race goes on with its lock, and its notification 
                 },
                 std::ref(s), std::ref(e));
             co_await settle_all();
-            auto next = spawn(wait_once, std::ref(s), 1);
+            auto next = spawn(wait_watched, std::ref(s), 1);
             co_await settle_all();
             auto g = co_await s.m.lock();
             if (event_first) e.set();
@@ -350,7 +350,7 @@ TEST_CASE("X-10 a mutex that goes before its condition ends the waits; using the
 
 TEST_CASE("X-3 a hundred thousand waits that time out leave nothing, and the lock in place") {
     eddy_test::run([]() -> task<> {
-        shared s;
+        watched s;
         auto g = co_await s.m.lock();
         const auto before = loop::current().statistics();
         for (int i = 0; i < 100'000; ++i) {
@@ -366,9 +366,9 @@ TEST_CASE("X-3 a hundred thousand waits that time out leave nothing, and the loc
 
 TEST_CASE("waiting, notifying, cancelling and destroying need no memory") {
     eddy_test::run([]() -> task<> {
-        shared s;
+        watched s;
         s.seen.reserve(5);
-        auto all = waiters(s, 4);
+        auto all = watchers(s, 4);
         auto tested = spawn(wait_tested, std::ref(s), 5);
         {
             const no_memory now;
@@ -391,12 +391,12 @@ TEST_CASE("waiting, notifying, cancelling and destroying need no memory") {
 }
 
 TEST_CASE("X-6 a condition that tasks of one loop wait for is refused to another loop") {
-    shared s;
+    watched s;
     testing::virtual_loop a;
     testing::virtual_loop b;
-    a.spawn(wait_once, std::ref(s), 1);
+    a.spawn(wait_watched, std::ref(s), 1);
     a.settle();
-    b.run([](shared& mine) -> task<> {
+    b.run([](watched& mine) -> task<> {
         auto g = co_await mine.m.lock();
         auto o = co_await settle(mine.c.wait(g));
         CHECK(contains(text_of(o.error()), "condition.wait from another loop"));
@@ -415,7 +415,7 @@ TEST_CASE("X-6 a condition that tasks of one loop wait for is refused to another
 
 TEST_CASE("an operation can be moved until it is awaited; a guard that got another lock meanwhile lets it go") {
     eddy_test::run([]() -> task<> {
-        shared s;
+        watched s;
         auto g = co_await s.m.lock();
         auto op = s.c.wait(g, [] { return true; });
         auto moved = std::move(op);
@@ -427,7 +427,7 @@ TEST_CASE("an operation can be moved until it is awaited; a guard that got anoth
         auto plain_moved = std::move(plain);
         mutex other;
         auto h = spawn(
-            [](shared& mine, mutex& m, mutex::guard& taken) -> task<> {
+            [](watched& mine, mutex& m, mutex::guard& taken) -> task<> {
                 taken = co_await m.lock();
                 const auto mine_now = co_await mine.m.lock();
                 mine.c.notify_one();
