@@ -71,6 +71,14 @@ void state_of(engine::task_record& r, std::ostream& out, int indent) {
     }
 }
 
+// The innermost group with a name whose task it is.
+const char* group_of(const engine::task_record& r) noexcept {
+    for (const engine::scope* s = r.parent; s != nullptr && !s->has(engine::scope::is_task); s = s->parent)
+        if (s->has(engine::scope::is_group))
+            if (const char* name = static_cast<const engine::group_core*>(s)->name; name != nullptr) return name;
+    return nullptr;
+}
+
 int depth_below(const engine::scope& s, const engine::scope& top) noexcept {
     int depth = 0;
     for (const engine::scope* at = s.parent; at != &top && at != nullptr; at = at->parent)
@@ -83,6 +91,7 @@ int depth_below(const engine::scope& s, const engine::scope& top) noexcept {
 void dump_task(engine::task_record& r, std::ostream& out, int indent) {
     out << std::string(static_cast<std::size_t>(indent), ' ') << "#" << r.id << " " << name_of(r);
     if (r.spawned_at.line() != 0) out << " (spawned at " << place(r.spawned_at) << ")";
+    if (const char* group = group_of(r); group != nullptr) out << "  in group '" << group << "'";
     state_of(r, out, indent);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/state.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -25,6 +26,13 @@ child_group::~child_group() {
     }
     close();
     delete static_cast<std::string*>(live.text);
+}
+
+std::size_t drain_operation::describe_it(const engine::waiter& w, char* out, std::size_t room) noexcept {
+    const auto& g = static_cast<const child_group&>(*w.where);
+    const int n = g.name == nullptr ? std::snprintf(out, room, "children")
+                                    : std::snprintf(out, room, "children of group '%s'", g.name);
+    return std::min(static_cast<std::size_t>(std::max(n, 0)), room - 1);
 }
 
 bool child_group::cancel_with(const cancel_reason& r) noexcept {

@@ -48,6 +48,49 @@ TEST_CASE("IN-1 a task shows what it waits for and the co_await lines that led t
     CHECK(dump(l) == "tasks: 0, ready: 0, timers: 0\n");
 }
 
+TEST_CASE("a task group's name is in the lines of its tasks and of whoever waits for them") {
+    testing::virtual_loop l;
+    auto host = l.spawn(spawn_options().name("host"), []() -> task<> {
+        const auto idle = []() -> task<> { co_await sleep(1h); };
+        const auto unnamed = [&](task_group& g) -> task<> {
+            g.spawn(spawn_options().name("inner"), idle);
+            co_return;
+        };
+        const auto readers = [&](task_group& g) -> task<> {
+            g.spawn(spawn_options().name("first"), idle);
+            co_await with_task_group(unnamed); // its task belongs to the named group around it, too
+        };
+        co_await with_task_group(group_options().name("readers"), readers);
+    });
+    l.advance(1ms);
+    const std::string inside = dump(l);
+    CHECK(contains(inside, "host (spawned at"));
+    CHECK(inside.find("in group 'readers'") > inside.find("host"));
+    const auto line_of = [](const std::string& text, const std::string& name) {
+        const auto at = text.find(" " + name + " ");
+        return text.substr(at, text.find('\n', at) - at);
+    };
+    CHECK(contains(line_of(inside, "first"), "  in group 'readers'  waits for sleep"));
+    CHECK(contains(line_of(inside, "inner"), "  in group 'readers'  waits for sleep"));
+    CHECK_FALSE(contains(line_of(inside, "host"), "in group"));
+    CHECK(contains(line_of(inside, "host"), "waits for children"));
+    CHECK_FALSE(contains(line_of(inside, "host"), "waits for children of"));
+    l.advance(1h);
+    CHECK(host.done());
+
+    auto second = l.spawn(spawn_options().name("host"), []() -> task<> {
+        const auto body = [](task_group& g) -> task<> {
+            g.spawn([]() -> task<> { co_await sleep(1h); });
+            co_return;
+        };
+        co_await with_task_group(group_options().name("readers"), body);
+    });
+    l.advance(1ms);
+    CHECK(contains(line_of(dump(l), "host"), "waits for children of group 'readers'"));
+    l.advance(1h);
+    CHECK(second.done());
+}
+
 TEST_CASE("IN-1 IN-3 through groups, gather and limits: who awaits whom, and whose child each is") {
     testing::virtual_loop l;
     auto target = l.spawn(spawn_options().name("target"), []() -> task<> { co_await sleep_forever(); });

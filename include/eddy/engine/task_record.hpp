@@ -33,6 +33,7 @@ struct end_listener : runnable { // its `kind` is null, a waiter's is not
 // A scope whose tasks are its own: with_task_group, gather, race.
 struct group_core : scope {
     std::uint32_t live_children = 0;
+    const char* name = nullptr; // for dumps; lives as long as the group
     // A child has ended and left the tree; it may be kept by taking a reference.
     void (*child_ended)(group_core&, task_record&) noexcept = nullptr;
     group_core() noexcept { flags |= is_group; }

@@ -45,6 +45,7 @@ private:
 // Waits in the group's scope until no child lives. Cancelling does not end it: the children end it.
 class drain_operation final : public engine::waiter, public operation_tag {
     static engine::abort_result abort_it(engine::waiter&) noexcept { return engine::abort_result::cannot; }
+    static std::size_t describe_it(const engine::waiter& w, char* out, std::size_t room) noexcept;
 
 public:
     using result_type = void;
@@ -52,7 +53,7 @@ public:
                                                .outside = false,
                                                .pinned = false,
                                                .abort = &abort_it,
-                                               .describe = nullptr,
+                                               .describe = &describe_it,
                                                .resume = &resume_frame};
     explicit drain_operation(child_group& g) noexcept : group_(g) {}
     drain_operation(drain_operation&& o) noexcept : group_(o.group_) {}

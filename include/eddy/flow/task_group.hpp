@@ -13,7 +13,7 @@ namespace eddy {
 class group_options {
 public:
     group_options() = default;
-    // For dumps.
+    // For dumps: its tasks are shown as "in group 'NAME'", and who waits for them as waiting for its children.
     group_options& name(std::string n) {
         name_ = std::move(n);
         return *this;
@@ -165,10 +165,13 @@ template <class F>
 class group_call {
 public:
     using T = task_result_t<F, task_group&>;
-    explicit group_call(F f) : f_(std::move(f)) {}
-    group_call(group_call&& o) : f_(std::move(o.f_)) {}
+    explicit group_call(F f, std::string name = {}) : f_(std::move(f)), name_(std::move(name)) {}
+    group_call(group_call&& o) : f_(std::move(o.f_)), name_(std::move(o.name_)) {}
 
-    void open(engine::scope& parent) noexcept { group_.children_.open(parent); }
+    void open(engine::scope& parent) noexcept {
+        if (!name_.empty()) group_.children_.name = name_.c_str();
+        group_.children_.open(parent);
+    }
     void close() noexcept {
         group_.children_.ended = true;
         group_.children_.close();
@@ -198,6 +201,7 @@ private:
         if constexpr (!std::is_void_v<T>) co_return std::move(result).value();
     }
     F f_;
+    std::string name_;
     task_group group_;
 };
 
@@ -205,7 +209,7 @@ template <class F>
 class group_operation final : public operation_tag {
 public:
     using result_type = typename group_call<F>::T;
-    explicit group_operation(F&& f) : call_(std::move(f)) {}
+    explicit group_operation(F&& f, std::string name = {}) : call_(std::move(f), std::move(name)) {}
     group_operation(group_operation&& o) : call_(std::move(o.call_)) {
         if (o.context_ != nullptr) throw_awaited_twice("task group");
     }
@@ -250,8 +254,8 @@ requires detail::task_function<std::decay_t<F>&, task_group&>
 }
 template <class F>
 requires detail::task_function<std::decay_t<F>&, task_group&>
-[[nodiscard]] auto with_task_group(group_options, F&& f) {
-    return detail::group_operation<std::decay_t<F>>(std::decay_t<F>(std::forward<F>(f)));
+[[nodiscard]] auto with_task_group(const group_options& o, F&& f) {
+    return detail::group_operation<std::decay_t<F>>(std::decay_t<F>(std::forward<F>(f)), o.name());
 }
 
 } // namespace eddy
