@@ -56,6 +56,6 @@ END
 
 # build [TARGET...]: without a target, everything
 build() {
-    [ -f build/build.ninja ] || meson setup build
+    [ -f build/build.ninja ] || meson setup build --unity on --unity-size 8
     meson compile -C build "$@"
 }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-eddy_loop* new_loop(std::uint32_t flags = 0) {
+eddy_loop* named_loop(std::uint32_t flags = 0) {
     eddy_loop_opts o;
     EDDY_INIT(&o);
     o.flags = flags;
@@ -39,7 +39,7 @@ bool readable(int fd, int ms) {
 } // namespace
 
 TEST_CASE("embedding: the timeout says when to run; the descriptor wakes for posts; NOWAIT runs until it is quiet") {
-    eddy_loop* l = new_loop();
+    eddy_loop* l = named_loop();
     CHECK(eddy_loop_timeout(l) == EDDY_FOREVER);
     held sleep(eddy_sleep(l, EDDY_SEC(5)));
     const std::uint64_t t = eddy_loop_timeout(l);
@@ -66,7 +66,7 @@ TEST_CASE("embedding: the timeout says when to run; the descriptor wakes for pos
 }
 
 TEST_CASE("on_wake: told when the loop wants to run sooner than it last said, from any thread, and not otherwise") {
-    eddy_loop* l = new_loop();
+    eddy_loop* l = named_loop();
     std::atomic<int> wakes{0};
     dropped() = 0;
     const auto wake = [](void* n) { ++*static_cast<std::atomic<int>*>(n); };
@@ -93,7 +93,7 @@ TEST_CASE("on_wake: told when the loop wants to run sooner than it last said, fr
 
 TEST_CASE("FD_ONLY: the descriptor alone tells: timers, ready work, descriptors that are waited for") {
     if (eddy_has("fd-only") == 0) return;
-    eddy_loop* l = new_loop(EDDY_LOOP_FD_ONLY);
+    eddy_loop* l = named_loop(EDDY_LOOP_FD_ONLY);
     const int fd = eddy_loop_fd(l);
     const auto run_while_readable = [&](eddy_op* op) -> int {
         while (eddy_op_status(op) == EDDY_PENDING) {
@@ -123,7 +123,7 @@ TEST_CASE("FD_ONLY: the descriptor alone tells: timers, ready work, descriptors 
 }
 
 TEST_CASE("fd_wait: several for one descriptor, cancelled, timed out, hang-up; what can't be waited for") {
-    eddy_loop* l = new_loop();
+    eddy_loop* l = named_loop();
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     held a(eddy_fd_wait(l, ends[0], EDDY_READABLE));
@@ -335,7 +335,7 @@ TEST_CASE("an op costs no call of the allocator once the loop is warm") {
 #endif
 
 TEST_CASE("fork: the child is told and may only abandon; the parent goes on") {
-    eddy_loop* l = new_loop();
+    eddy_loop* l = named_loop();
     held q(new_queue(l, 0, &count_drop));
     static int item;
     CHECK(eddy_queue_try_put(q, &item) == EDDY_OK);
@@ -402,7 +402,7 @@ struct records {
 } // namespace
 
 TEST_CASE("unhandled errors: to the hook, else to the log; callbacks that throw are logged") {
-    eddy_loop* l = new_loop();
+    eddy_loop* l = named_loop();
     records log;
     dropped() = 0;
     CHECK(eddy_set_log(EDDY_LOG_ERROR, &records::take, &log, &count_drop) == EDDY_OK);

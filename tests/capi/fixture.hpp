@@ -51,6 +51,11 @@ private:
     T* p_;
 };
 
+inline eddy_loop* new_loop() {
+    eddy_loop* l = nullptr;
+    REQUIRE(eddy_loop_new(nullptr, &l) == EDDY_OK);
+    return l;
+}
 inline eddy_queue* new_queue(eddy_loop* l, std::size_t capacity = 0, eddy_free_fn f = nullptr) {
     eddy_queue* q = nullptr;
     REQUIRE(eddy_queue_new(l, capacity, f, &q) == EDDY_OK);

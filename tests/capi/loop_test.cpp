@@ -9,16 +9,6 @@
 using namespace eddy_test;
 using namespace std::chrono_literals;
 
-namespace {
-
-eddy_loop* new_loop() {
-    eddy_loop* l = nullptr;
-    REQUIRE(eddy_loop_new(nullptr, &l) == EDDY_OK);
-    return l;
-}
-
-} // namespace
-
 TEST_CASE("run_until: EDDY_EDEADLK when nothing can ever finish the op; the op goes on") {
     c_loop l;
     held m(new_mutex(l));

@@ -22,11 +22,6 @@ eddy_event* new_event(eddy_loop* l) {
     REQUIRE(eddy_event_new(l, &e) == EDDY_OK);
     return e;
 }
-eddy_loop* new_loop() {
-    eddy_loop* l = nullptr;
-    REQUIRE(eddy_loop_new(nullptr, &l) == EDDY_OK);
-    return l;
-}
 
 } // namespace
 
