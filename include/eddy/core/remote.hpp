@@ -158,11 +158,11 @@ struct remote_watcher final : engine::waiter {
                                                .describe = nullptr,
                                                .resume = &on_end};
 
-    static outcome<T> copy_of(const stored_t<T>& v) {
+    // Handles see a shared one too; remote() does not compile for values that can't be copied.
+    stored_t<T> value_of(stored_t<T>& v) {
         if constexpr (std::is_copy_constructible_v<stored_t<T>>)
-            return outcome<T>::of_value(v);
-        else
-            throw std::logic_error("eddy: the value of this task can't be copied"); // remote() does not compile then
+            if (shared) return v;
+        return std::move(v);
     }
 
     void deliver() noexcept {
@@ -176,10 +176,8 @@ struct remote_watcher final : engine::waiter {
                 state->result = outcome<T>::of_error(shared ? s.error : std::exchange(s.error, nullptr));
             else if constexpr (std::is_void_v<T>)
                 state->result = outcome<T>::of_value({});
-            else if (shared)
-                state->result = copy_of(static_cast<value_slot<T>&>(s).value);
             else
-                state->result = outcome<T>::of_value(std::move(static_cast<value_slot<T>&>(s).value));
+                state->result = outcome<T>::of_value(value_of(static_cast<value_slot<T>&>(s).value));
         } catch (...) {
             state->result = outcome<T>::of_error(std::current_exception());
         }
