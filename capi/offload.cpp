@@ -58,14 +58,14 @@ private:
     eddy_work* work_;
 };
 
-using offload_operation =
+using awaited_job =
     eddy::detail::job_operation<eddy::detail::when_full::wait, eddy::detail::libuv_route, work_call>;
 
 struct take_outcome {
     static constexpr std::uint32_t kind = EDDY_KIND_WORK;
     eddy_work* work;
-    void operator()(eddy_op& op, offload_operation&) const noexcept { op.out.take_from(work->out); }
-    void failed(eddy_op&, offload_operation&) const noexcept {}
+    void operator()(eddy_op& op, awaited_job&) const noexcept { op.out.take_from(work->out); }
+    void failed(eddy_op&, awaited_job&) const noexcept {}
 };
 
 // Before the leaf, which uses it.
@@ -73,8 +73,8 @@ struct with_work {
     eddy_work work;
 };
 
-struct offload_op final : private with_work, leaf_op<offload_operation, take_outcome> {
-    using base = leaf_op<offload_operation, take_outcome>;
+struct offload_op final : private with_work, leaf_op<awaited_job, take_outcome> {
+    using base = leaf_op<awaited_job, take_outcome>;
     offload_op(eddy_loop& l, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
         : with_work{{f, u, d}},
           base(l, take_outcome{&(with_work::work)}, eddy::detail::libuv_route(), work_call(with_work::work)) {}

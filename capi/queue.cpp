@@ -32,7 +32,7 @@ struct keep_item : take_nothing {
 
 using get_op = leaf_op<get_operation, take_item>;
 using put_op = leaf_op<put_operation, keep_item>;
-using queue_join_op = leaf_op<join_operation, take_nothing>;
+using all_done_op = leaf_op<join_operation, take_nothing>;
 
 // A put from another thread, on its way.
 struct posted_item final : eddy::engine::mail {
@@ -180,5 +180,5 @@ eddy_op* eddy_queue_join(eddy_queue* queue) noexcept {
     if (queue == nullptr) return nullptr;
     if (const int s = queue->loop->over(); s != EDDY_OK) return failed_op(*queue->loop, s);
     queue->loop->sync();
-    return queue_join_op::start(*queue->loop, {}, queue->items);
+    return all_done_op::start(*queue->loop, {}, queue->items);
 }
