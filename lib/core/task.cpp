@@ -8,9 +8,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
+#include <stdexcept>
 #include <typeinfo>
 
 namespace eddy::detail {
+
+void throw_frameless(bool moved_from) {
+    if (moved_from)
+        throw std::logic_error("eddy: an empty task can't be awaited or spawned: it was moved from, or awaited before");
+    throw std::bad_alloc();
+}
 
 void bad_coroutine_frame(const std::source_location& at) noexcept {
     std::fprintf(

@@ -299,13 +299,24 @@ TEST_CASE("TK-11 a coroutine that can't be spawned is destroyed without having r
         CHECK(counted::alive() == 0);
         auto moved = hold(counted(1), &entered);
         auto taken = std::move(moved);
-        bool bad = false;
+        std::string text;
         try {
             spawn(std::move(moved)); // NOLINT: moved from on purpose
-        } catch (const std::bad_alloc&) {
-            bad = true;
+        } catch (const std::logic_error& e) {
+            text = e.what();
         }
-        CHECK(bad);
+        CHECK(text == "eddy: an empty task can't be awaited or spawned: it was moved from, or awaited before");
+        auto awaits = settle(std::move(moved)); // NOLINT
+        auto o = co_await awaits;
+        CHECK(holds<std::logic_error>(o.error()));
+        CHECK(text_of(o.error()) == text);
+        text.clear();
+        try {
+            co_await std::move(moved); // NOLINT
+        } catch (const std::logic_error& e) {
+            text = e.what();
+        }
+        CHECK(contains(text, "moved from"));
     });
     CHECK(!entered);
     CHECK(counted::alive() == 0);

@@ -128,7 +128,7 @@ template <class T>
 record<T>& spawn_record(engine::scope& parent, task<T>&& t, const spawn_options* o, const std::source_location& at) {
     using R = record_with<T>;
     task<T> mine = std::move(t); // destroyed, never started, should anything below fail
-    if (!mine.valid()) throw std::bad_alloc();
+    task_access::check(mine);
     auto* r = new R(no_callable{});
     if (r == nullptr) throw std::bad_alloc();
     std::unique_ptr<R, record_disposer> owner(r);
@@ -147,7 +147,7 @@ auto& spawn_call(engine::scope& parent, const spawn_options* o, const std::sourc
     std::unique_ptr<R, record_disposer> owner(r);
     task<T> t =
         std::apply([r](auto&... as) -> task<T> { return std::invoke(std::move(r->f), std::move(as)...); }, r->args);
-    if (!t.valid()) throw std::bad_alloc();
+    task_access::check(t);
     furnish(*r, o);
     launch<T>(*owner.release(), R::kind, std::move(t), parent, at);
     return static_cast<record<T>&>(*r);

@@ -149,6 +149,12 @@ struct task_promise<void> final : promise_base {
     void return_void() noexcept { slot->st = engine::status::ok; }
 };
 
+// In place of a frame: there was no memory for one. (No address: what was moved from.)
+inline void* const no_memory_frame = reinterpret_cast<void*>(1);
+inline bool is_frame(const void* address) noexcept { return reinterpret_cast<std::uintptr_t>(address) > 1; }
+// std::logic_error for a task that was moved from or awaited before, else std::bad_alloc.
+[[noreturn]] void throw_frameless(bool moved_from);
+
 // Awaiting a task: the child gets our slot and our scope, and runs.
 template <class T>
 class task_operation : public value_slot<T>, public operation_tag {
@@ -160,18 +166,16 @@ public:
         this->child = std::exchange(other.child, nullptr);
     }
     ~task_operation() {
-        if (this->child != nullptr) std::coroutine_handle<>::from_address(this->child).destroy();
+        if (is_frame(this->child)) std::coroutine_handle<>::from_address(this->child).destroy();
     }
 
     void bind(context& c) {
         if (where_ != nullptr) throw_awaited_twice("task");
         where_ = c.where;
     }
-    bool start() noexcept {
-        if (promise_ == nullptr) [[unlikely]] {
-            this->st = engine::status::no_memory;
-            return true;
-        }
+    bool start() {
+        if (promise_ == nullptr) [[unlikely]]
+            throw_frameless(this->child == nullptr);
         promise_->slot = this;
         promise_->where = where_;
         return false;
@@ -214,7 +218,7 @@ struct task_access;
 
 // Move-only; awaited at most once: `co_await f()` or `co_await std::move(t)`. Awaiting is not a checkpoint by itself.
 // Destroying an unstarted task has no effects. Made out of memory (no frame), it throws std::bad_alloc when awaited or
-// spawned. T may be void, move-only or an lvalue reference; alignment at most 16.
+// spawned; moved from, std::logic_error. T may be void, move-only or an lvalue reference; alignment at most 16.
 // A coroutine lambda's captures live in the lambda, not in the task: pass the lambda itself to spawn() and its kin,
 // which keep it alive, instead of calling it on the spot.
 template <class T>
@@ -231,17 +235,17 @@ public:
     task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
     task& operator=(task&& other) noexcept {
         if (this != &other) {
-            if (handle_) handle_.destroy();
+            if (valid()) handle_.destroy();
             handle_ = std::exchange(other.handle_, nullptr);
         }
         return *this;
     }
     ~task() {
-        if (handle_) handle_.destroy();
+        if (valid()) handle_.destroy();
     }
 
     // False when moved from, awaited, or made without memory.
-    [[nodiscard]] bool valid() const noexcept { return handle_ != nullptr; }
+    [[nodiscard]] bool valid() const noexcept { return detail::is_frame(handle_.address()); }
 
 private:
     friend detail::task_access;
@@ -268,6 +272,15 @@ struct task_access {
     static task<T> make(std::coroutine_handle<task_promise<T>> h) noexcept {
         return task<T>(h);
     }
+    template <class T>
+    static task<T> without_memory() noexcept {
+        return task<T>(std::coroutine_handle<task_promise<T>>::from_address(no_memory_frame));
+    }
+    template <class T>
+    static void check(const task<T>& t) {
+        if (!t.valid()) [[unlikely]]
+            throw_frameless(t.handle_.address() == nullptr);
+    }
 };
 
 template <class T>
@@ -276,21 +289,20 @@ task<T> task_promise<T>::get_return_object(std::source_location here) noexcept {
 }
 template <class T>
 task<T> task_promise<T>::get_return_object_on_allocation_failure() noexcept {
-    return task_access::make<T>(nullptr);
+    return task_access::without_memory<T>();
 }
 inline task<void> task_promise<void>::get_return_object(std::source_location here) noexcept {
     return task_access::make<void>(handle_of(*this, here));
 }
 inline task<void> task_promise<void>::get_return_object_on_allocation_failure() noexcept {
-    return task_access::make<void>(nullptr);
+    return task_access::without_memory<void>();
 }
 
 template <class T>
 task_operation<T>::task_operation(task<T>&& t) noexcept {
     auto h = task_access::release(t);
-    if (!h) return;
-    promise_ = &h.promise();
     this->child = h.address();
+    if (is_frame(this->child)) promise_ = &h.promise();
 }
 
 // ---- what can be awaited, and what comes out of it
