@@ -1,5 +1,8 @@
 """EDDY_LIBRARY=…/libeddy.so.0 python3 test_eddy.py"""
 
+import asyncio
+import contextvars
+import gc
 import os
 import signal
 import threading
@@ -7,11 +10,13 @@ import time
 import unittest
 
 import eddy
+import eddy.hosting
 
 
 class Binding(unittest.TestCase):
     def tearDown(self):
-        self.assertEqual(eddy._objects, {}, "objects were left behind")
+        gc.collect()
+        self.assertEqual(eddy._objects.objects, {}, "objects were left behind")
 
     def test_value_and_exception_are_the_very_same(self):
         thing, error = object(), KeyError("x")
@@ -205,6 +210,383 @@ class Binding(unittest.TestCase):
 
         eddy.run(main())
         self.assertEqual(ended, [1])
+
+    def test_a_task_is_awaited_as_often_as_you_like(self):
+        error = KeyError("x")
+
+        async def gives():
+            return [1]
+
+        async def fails():
+            raise error
+
+        async def main():
+            task, bad = eddy.spawn(gives(), "giver"), eddy.spawn(fails())
+            self.assertEqual(task.name, "giver")
+            self.assertFalse(task.done())
+            with self.assertRaises(RuntimeError):
+                task.result()
+            self.assertIs(await task, await task)
+            self.assertTrue(task.done())
+            self.assertEqual(task.result(), [1])
+            for _ in range(2):
+                with self.assertRaises(KeyError) as caught:
+                    await bad
+                self.assertIs(caught.exception, error)
+
+        eddy.run(main())
+
+    def test_mistakes_are_raised_where_they_are_made(self):
+        async def main():
+            op = eddy.sleep(0)
+            await op
+            with self.assertRaisesRegex(RuntimeError, "awaited already"):
+                await op
+
+            class Foreign:
+                def __await__(self):
+                    yield "something else"
+
+            with self.assertRaisesRegex(TypeError, "something else"):
+                await Foreign()
+            with self.assertRaises(TypeError):
+                eddy.spawn("no coroutine")
+            with self.assertRaises(RuntimeError):
+                eddy.run(asyncio_like())
+            lock = eddy.Lock()
+            with self.assertRaises(eddy.Error) as caught:
+                lock.release()
+            self.assertEqual(caught.exception.status, -10008)
+            return "still well"
+
+        async def asyncio_like():
+            pass
+
+        self.assertEqual(eddy.run(main()), "still well")
+        with self.assertRaisesRegex(RuntimeError, "no loop runs"):
+            eddy.sleep(1)
+
+    def test_race_and_shield(self):
+        async def after(seconds, value):
+            await eddy.sleep(seconds)
+            return value
+
+        async def main():
+            self.assertEqual(await eddy.race(eddy.sleep(None), after(0.001, "b"), eddy.Event().wait()), (1, "b"))
+            whole = eddy.gather(after(0.001, 1), after(0, 2))
+            self.assertEqual(await eddy.race(eddy.sleep(60), whole), (1, [1, 2]))
+            self.assertEqual(await eddy.shield(eddy.gather(after(0.001, 1), after(0, 2))), [1, 2])
+            task = eddy.spawn(after(0.005, "went on"))
+            with self.assertRaises(TimeoutError):
+                await eddy.timeout(0.001, eddy.shield(task))
+            self.assertEqual(await task, "went on")
+
+        eddy.run(main())
+
+    def test_try_and_threadsafe(self):
+        async def main():
+            queue, lock, slots = eddy.Queue(1), eddy.Lock(), eddy.Semaphore(3)
+            self.assertTrue(queue.try_put(1))
+            self.assertFalse(queue.try_put(2))
+            thread = threading.Thread(target=queue.put_threadsafe, args=(3,))
+            thread.start()
+            self.assertEqual([await queue.get(), await queue.get()], [1, 3])
+            thread.join()
+            queue.done()
+            queue.done()
+            await queue.join()
+            with self.assertRaises(eddy.Error):
+                queue.done()
+            self.assertTrue(lock.try_acquire())
+            self.assertFalse(lock.try_acquire())
+            lock.release()
+            await slots.acquire(2)
+            self.assertFalse(slots.try_acquire(2))
+            slots.release(2)
+            queue.close()
+            with self.assertRaises(eddy.Closed):
+                queue.try_put(4)
+
+        eddy.run(main())
+
+    def test_what_fails_unseen_is_reported(self):
+        error, seen = ValueError("unseen"), []
+
+        async def fails():
+            raise error
+
+        async def main():
+            eddy.spawn(fails(), "lonely")
+            await eddy.sleep(0.001)
+
+        eddy.run(main(), on_unhandled=lambda e, name: seen.append((e, name)))
+        self.assertEqual(seen, [(error, "lonely")])
+
+    def test_context_is_the_task_s_own(self):
+        variable = contextvars.ContextVar("variable", default=0)
+
+        async def child():
+            self.assertEqual(variable.get(), 1)
+            variable.set(2)
+            await eddy.sleep(0)
+            self.assertEqual(variable.get(), 2)
+            self.assertEqual(await eddy.to_thread(variable.get), 2)
+
+        async def main():
+            variable.set(1)
+            await eddy.spawn(child())
+            self.assertEqual(variable.get(), 1)
+
+        eddy.run(main())
+
+    def test_dropped_generators_are_closed(self):
+        closed = []
+
+        async def numbers(name):
+            try:
+                yield 1
+                yield 2
+            finally:
+                await eddy.sleep(0.001)
+                closed.append(name)
+
+        async def main():
+            async for _ in numbers("dropped"):
+                break
+            while not closed:
+                await eddy.sleep(0.001)
+            self.kept = numbers("kept")
+            await self.kept.__anext__()
+
+        eddy.run(main())
+        self.assertEqual(closed, ["dropped", "kept"])
+
+    def test_what_is_seen_from_outside(self):
+        async def waits():
+            self.assertEqual(eddy.current_task().name, "waiter")
+            await eddy.sleep(60)
+
+        async def main():
+            before = eddy.now()
+            task = eddy.spawn(waits(), "waiter")
+            await eddy.sleep(0.002)
+            self.assertGreaterEqual(eddy.now() - before, 0.002)
+            self.assertIn(task, eddy.tasks())
+            self.assertRegex(eddy.dump(), "waiter.*sleep")
+
+        eddy.run(main())
+
+    def test_deadlock_is_an_error(self):
+        """Not on the main thread, where Ctrl-C may always come."""
+        errors = []
+
+        async def waits_for_nobody():
+            event = eddy.Event()
+            await event.wait()
+
+        def run():
+            with self.assertRaises(RuntimeError) as caught:
+                eddy.run(waits_for_nobody())
+            errors.append(str(caught.exception))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        self.assertEqual(errors, ["nothing can finish the main task any more"])
+
+    def test_what_is_waited_for_lives(self):
+        async def main():
+            with self.assertRaises(TimeoutError):
+                await eddy.timeout(0.001, eddy.Event().wait())
+            with self.assertRaises(TimeoutError):
+                await eddy.timeout(0.001, eddy.gather(eddy.Queue().get(), eddy.sleep(None)))
+
+        eddy.run(main())
+
+    def test_rings_of_errors_and_frames_are_collected(self):
+        """A traceback leads to a frame, the frame to the task that failed, and the task to the error."""
+
+        async def fails():
+            raise ValueError("ring")
+
+        async def through_a_task():
+            task = eddy.spawn(fails())
+            await task
+
+        async def through_a_group():
+            async with eddy.Group() as group:
+                task = group.spawn(fails())
+                await eddy.sleep(0.001)
+                await task
+
+        async def through_a_gather():
+            both = eddy.gather(fails(), through_a_task())
+            await both
+
+        async def main():
+            before = len(eddy._objects.objects)
+            for through in (through_a_task, through_a_group, through_a_gather):
+                with self.assertRaises(ValueError):
+                    await eddy.spawn(through())
+            await eddy.sleep(0)
+            gc.collect()
+            self.assertEqual(len(eddy._objects.objects), before)
+
+        eddy.run(main())
+
+    def test_exit_leaves_by_the_shortest_way(self):
+        cleaned = []
+
+        async def other():
+            try:
+                await eddy.sleep(60)
+            finally:
+                cleaned.append(1)
+
+        async def exits():
+            await eddy.sleep(0.001)
+            raise SystemExit(3)
+
+        async def main():
+            eddy.spawn(other())
+            eddy.spawn(exits())
+            await eddy.sleep(60)
+
+        with self.assertRaises(SystemExit) as caught:
+            eddy.run(main(), on_unhandled=lambda *_: None)
+        self.assertEqual(caught.exception.code, 3)
+        self.assertEqual(cleaned, [1])
+
+    def test_second_control_c_does_not_wait(self):
+        async def main():
+            while True:
+                try:
+                    await eddy.sleep(60)
+                except eddy.Cancelled:
+                    os.kill(os.getpid(), signal.SIGINT)  # the second one, while this one refuses the first
+
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with self.assertRaises(KeyboardInterrupt):
+            eddy.run(main())
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+
+    def test_two_threads_have_a_loop_each(self):
+        results = []
+
+        async def main(value):
+            await eddy.sleep(0.002)
+            return value
+
+        threads = [threading.Thread(target=lambda i=i: results.append(eddy.run(main(i)))) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(results), [0, 1, 2])
+
+    def test_busy_thread_does_not_stop_the_loop(self):
+        """Short calls keep Python's lock: with a thread that is busy in Python, giving it up costs 5 ms a call."""
+        stop = threading.Event()
+
+        def busy():
+            while not stop.is_set():
+                pass
+
+        async def main():
+            queue = eddy.Queue()
+            for i in range(2000):
+                await queue.put(i)
+                await queue.get()
+
+        thread = threading.Thread(target=busy)
+        thread.start()
+        began = time.monotonic()
+        try:
+            eddy.run(main())
+        finally:
+            stop.set()
+            thread.join()
+        self.assertLess(time.monotonic() - began, 10)  # 4,000 calls that give it up would be 20 s and more
+
+
+class InsideAsyncio(unittest.TestCase):
+    def tearDown(self):
+        gc.collect()
+        self.assertEqual(eddy._objects.objects, {}, "objects were left behind")
+
+    def test_both_wait_for_each_other(self):
+        error = KeyError("the same")
+
+        async def of_eddy(queue):
+            await queue.put(1)
+            self.assertEqual(await eddy.hosting.of_asyncio(asyncio.sleep(0.001, "from asyncio")), "from asyncio")
+            await eddy.sleep(0.001)
+            await queue.put(2)
+            with self.assertRaises(KeyError) as caught:
+                await eddy.hosting.of_asyncio(fails_in_asyncio())
+            self.assertIs(caught.exception, error)
+            queue.close()
+            raise error
+
+        async def fails_in_asyncio():
+            await asyncio.sleep(0)
+            raise error
+
+        async def gets(queue):
+            return [item async for item in queue]
+
+        async def main():
+            async with eddy.hosting.Host() as host:
+                queue = eddy.Queue(1)
+                got, failed = await asyncio.gather(
+                    host.run(gets(queue)), host.run(of_eddy(queue)), return_exceptions=True
+                )
+                self.assertEqual(got, [1, 2])
+                self.assertIs(failed, error)
+
+        asyncio.run(main())
+
+    def test_cancelled_from_either_side(self):
+        seen = []
+
+        async def of_eddy():
+            try:
+                await eddy.sleep(60)
+            except eddy.Cancelled:
+                await eddy.sleep(0.001)
+                seen.append("eddy cleaned up")
+                raise
+
+        async def waits_for_asyncio():
+            try:
+                await eddy.hosting.of_asyncio(of_asyncio())
+            except eddy.Cancelled:
+                seen.append("eddy told")
+                raise
+
+        async def of_asyncio():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                seen.append("asyncio told")
+                raise
+
+        async def main():
+            async with eddy.hosting.Host() as host:
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(host.run(of_eddy()), 0.002)
+                self.assertEqual(seen, ["eddy cleaned up"])
+                task = host.spawn(waits_for_asyncio())
+                await asyncio.sleep(0.002)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await host.run(task)
+                self.assertEqual(seen[1:], ["asyncio told", "eddy told"])
+                host.spawn(of_eddy())
+                await asyncio.sleep(0.001)
+            self.assertEqual(seen[3:], ["eddy cleaned up"])
+
+        asyncio.run(main())
 
 
 if __name__ == "__main__":
