@@ -20,11 +20,14 @@ struct runtime {
 struct task {
     struct runtime* rt;
     eddy_op* op;
-    eddy_task* step; /* while its step runs                                    */
+    eddy_op* awaited; /* while it waits                                         */
+    eddy_task* step;  /* while its step runs                                    */
     lua_State* co;
     char* message; /* of its error, for people                               */
     int arguments; /* of the first resume                                    */
     int waiting;   /* it has yielded to wait                                 */
+    int told;      /* groups whose members failed while it is in their block */
+    int interrupt; /* its next wait is to end: it has not heard of that      */
     int results;   /* on top of the stack of `co`, when it has ended         */
     int failed;    /* then the one result is the error                       */
 };
@@ -34,7 +37,8 @@ struct runtime* eddy_lua_runtime(lua_State* L);
 /* The loop that runs, or a Lua error. */
 eddy_loop* eddy_lua_loop(lua_State* L, struct runtime* rt);
 
-/* The task that may wait here, or a Lua error. To be asked before what is waited for is made. */
+/* The task that may wait here, or a Lua error (eddy.cancelled: a group wants it out of its block). To be asked before
+ * what is waited for is made. */
 struct task* eddy_lua_here(lua_State* L, struct runtime* rt);
 
 /* Waits for the op (a reference of ours), then calls `k`, which asks eddy_lua_check() first. For `return`. */
@@ -61,6 +65,8 @@ struct task* eddy_lua_spawn(lua_State* L, struct runtime* rt, int group, int arg
  * it. */
 int eddy_lua_outcome(lua_State* L, struct task* t, int status, const char* message);
 
+/* The task is cancelled where it waits, or at its next wait: it alone, once, not as by task:cancel(). */
+void eddy_lua_interrupt(struct task* t);
 /* The group of the task, if it has one, is told of its failure. Allocates nothing. */
 void eddy_lua_group_failed(struct task* t);
 

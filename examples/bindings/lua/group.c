@@ -6,17 +6,21 @@
  *         group:spawn(consume)
  *     end -- waits for both
  *
- * The first error, in a task or in the block, cancels the tasks, and comes out at the end of the block.
+ * The first error, in a task or in the block, cancels the rest, and comes out at the end of the block: a wait in the
+ * block is interrupted too.
  */
 #include "eddy_lua.h"
 
 #include <string.h>
 
-/* Userdata "eddy.group". Its user value: the first error. */
+/* Userdata "eddy.group". User values: the first error, and the task in the block. */
 struct group {
     struct runtime* rt;
     eddy_group* group;
+    struct task* owner; /* NULL: the block has been left                          */
+    int was_cancelled;  /* its owner, before                                      */
     int failed;
+    int told;        /* the owner, of a failure                                */
     int interrupted; /* while it was closed: what waits for its end was cancelled */
 };
 
@@ -31,6 +35,11 @@ void eddy_lua_group_failed(struct task* t) {
         lua_pushvalue(t->co, -1);
         lua_xmove(t->co, L, 1);
         lua_setiuservalue(L, -2, 1);
+        if (g->owner != NULL) {
+            g->told = 1;
+            g->owner->told++;
+            eddy_lua_interrupt(g->owner);
+        }
     }
     lua_pop(L, 2);
 }
@@ -42,10 +51,16 @@ static int group(lua_State* L) {
     struct runtime* const rt = eddy_lua_runtime(L);
     struct group* g;
     eddy_lua_loop(L, rt);
-    g = lua_newuserdatauv(L, sizeof *g, 1);
+    g = lua_newuserdatauv(L, sizeof *g, 2);
     memset(g, 0, sizeof *g);
     g->rt = rt;
     luaL_setmetatable(L, "eddy.group");
+    if (rt->current != NULL) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, rt->current);
+        lua_setiuservalue(L, -2, 2);
+        g->owner = rt->current;
+        g->was_cancelled = eddy_task_cancelled(rt->current->step);
+    }
     eddy_lua_require(L, eddy_group_new(rt->loop, 0, &g->group));
     return 1;
 }
@@ -111,6 +126,19 @@ static int closed(lua_State* L, int resumed, lua_KContext context) {
     return status < 0 ? raise_failure(L, g, status, eddy_op_message(op)) : 0;
 }
 
+/* The block has been left. Tells whether it was cancelled for a member's sake, and by nobody else. */
+static int leave_block(lua_State* L, struct group* g, int is_in_task) {
+    struct task* const owner = g->owner;
+    int ours;
+    g->owner = NULL;
+    if (owner == NULL || !g->told) return 0;
+    ours = is_in_task && g->rt->current == owner && eddy_lua_is_cancelled(L, 2) &&
+           (g->was_cancelled || !eddy_task_cancelled(owner->step));
+    /* Not for this group any more; but for others around it, that the one interruption was also for. */
+    owner->interrupt = --owner->told > 0;
+    return ours;
+}
+
 static int wait_to_close(lua_State* L, struct group* g) {
     return eddy_lua_await(L, g->rt->current, eddy_group_wait(g->group), 0, closed);
 }
@@ -120,6 +148,11 @@ static int close(lua_State* L) {
     struct group* const g = to_group(L);
     const struct task* const t = g->rt->current;
     const int can_wait = t != NULL && t->co == L && lua_isyieldable(L);
+    lua_settop(L, 2);
+    if (leave_block(L, g, can_wait)) {
+        lua_pushnil(L); /* it is the member's error that comes out */
+        lua_replace(L, 2);
+    }
     if (!lua_isnoneornil(L, 2) || !can_wait) eddy_group_cancel(g->group);
     return can_wait ? wait_to_close(L, g) : 0;
 }

@@ -108,12 +108,17 @@ struct task* eddy_lua_here(lua_State* L, struct runtime* rt) {
     if (t == NULL) luaL_error(L, "eddy: only a task can wait; call this inside of eddy.run()");
     if (t->co != L) luaL_error(L, "eddy: a coroutine inside of a task can't wait; spawn a task for it");
     if (!lua_isyieldable(L)) luaL_error(L, "eddy: can't wait across a C function (a sort, a gsub, a finalizer)");
+    if (t->interrupt) {
+        t->interrupt = 0;
+        eddy_lua_raise(L, EDDY_ECANCELED, NULL);
+    }
     return t;
 }
 
 int eddy_lua_await(lua_State* L, struct task* t, eddy_op* op, lua_KContext context, lua_KFunction k) {
     if (eddy_await(t->step, op, 0) == EDDY_STEP_WAIT) {
         t->waiting = 1;
+        t->awaited = op; /* the task's, until it awaits again */
         return lua_yieldk(L, 0, context, k);
     }
     return k(L, LUA_YIELD, context);

@@ -49,6 +49,9 @@ static int step(eddy_task* task, void* user) {
     rt->current = t;
     t->step = task;
     t->waiting = 0;
+    if (t->interrupt && t->awaited != NULL && eddy_op_status(t->awaited) == EDDY_ECANCELED)
+        t->interrupt = 0; /* heard */
+    t->awaited = NULL;
     status = lua_resume(t->co, rt->from, t->arguments, &results);
     t->arguments = 0;
     rt->current = NULL;
@@ -66,6 +69,11 @@ static int step(eddy_task* task, void* user) {
     return eddy_fail(task, EDDY_EUSER, t->message);
 }
 
+void eddy_lua_interrupt(struct task* t) {
+    t->interrupt = 1;
+    if (t->awaited != NULL) eddy_op_cancel(t->awaited);
+}
+
 /* The task has ended, or the loop is closed: then what is to be closed in the coroutine is, without waiting. */
 static void drop(void* user) {
     struct task* const t = user;
@@ -73,6 +81,7 @@ static void drop(void* user) {
     if (lua_status(t->co) == LUA_YIELD) lua_resetthread(t->co);
     free(t->message);
     t->message = NULL;
+    t->awaited = NULL;
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, t); /* the collector's, from now on */
 }

@@ -150,6 +150,62 @@ class Binding(unittest.TestCase):
 
         eddy.run(main())
 
+    def test_a_failed_member_interrupts_the_block(self):
+        async def fails(error):
+            await eddy.sleep(0.001)
+            raise error
+
+        async def main():
+            cleaned, error = [], ValueError("of a member")
+            with self.assertRaises(ValueError) as caught:
+                async with eddy.Group() as group:
+                    group.spawn(fails(error))
+                    try:
+                        await eddy.Event().wait()
+                    finally:
+                        await eddy.sleep(0.001)  # cleaning up may wait
+                        cleaned.append(1)
+            self.assertIs(caught.exception, error)
+            self.assertEqual(cleaned, [1])
+            # In a block inside of the block: both end, the outer one with its member's error.
+            with self.assertRaises(ValueError):
+                async with eddy.Group() as outer:
+                    outer.spawn(fails(error))
+                    async with eddy.Group() as inner:
+                        task = inner.spawn(sleeps())
+                        await eddy.sleep(None)
+            self.assertTrue(task.done())
+            # Both at once, and the inner error is handled: the outer block ends all the same.
+            with self.assertRaises(ValueError):
+                async with eddy.Group() as outer:
+                    outer.spawn(fails(error))
+                    try:
+                        async with eddy.Group() as inner:
+                            inner.spawn(fails(KeyError("inner")))
+                            await eddy.sleep(None)
+                    except KeyError:
+                        pass
+                    await eddy.sleep(None)
+            # Who is cancelled from outside at the same time stays cancelled.
+            task = eddy.spawn(in_a_group(error))
+            await eddy.sleep(0)
+            task.cancel()
+            with self.assertRaises(eddy.Cancelled):
+                await task
+
+        async def sleeps():
+            await eddy.sleep(None)
+
+        async def in_a_group(error):
+            async with eddy.Group() as group:
+                group.spawn(fails_at_once(error))
+                await eddy.sleep(None)
+
+        async def fails_at_once(error):
+            raise error
+
+        eddy.run(main())
+
     def test_cancel(self):
         async def main():
             seen = []

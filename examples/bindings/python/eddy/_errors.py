@@ -8,6 +8,9 @@ from ._library import lib
 class Cancelled(BaseException):
     """The task was cancelled. Told once; what is awaited afterwards works as ever, so a task can clean up."""
 
+    requested = False  # by Task.cancel(), a time limit, or the end of the program
+    groups = frozenset()  # whose members failed while the task was in their block
+
 
 class Closed(Exception):
     """The queue is closed (and empty), or the loop is."""

@@ -107,14 +107,29 @@ class _Running:
     """The state of a step function, and the outcome of the coroutine. (C carries the error too, for groups and for the hook
     for errors that nobody has seen.)"""
 
-    __slots__ = ("awaits", "context", "coroutine", "error", "loop", "name", "number", "pointer", "value")
+    __slots__ = (
+        "awaits",
+        "context",
+        "coroutine",
+        "error",
+        "group",
+        "interrupts",
+        "loop",
+        "name",
+        "number",
+        "pointer",
+        "value",
+        "waits",
+    )
 
     def __init__(self, loop, coroutine, name):
         self.loop = loop
         self.coroutine = coroutine
         self.name = name
         self.context = contextvars.copy_context()
-        self.awaits = self.error = self.value = None
+        self.awaits = self.error = self.group = self.value = None
+        self.interrupts = frozenset()  # groups that want this task out of their block
+        self.waits = None  # the op that it is suspended in
         self.number = _objects.give(self)
 
     def result(self, op, status):
@@ -125,6 +140,7 @@ class _Running:
 
     def step(self, task):
         self.loop.running = self
+        self.waits = None
         try:
             return self.resume(task)
         finally:
@@ -149,24 +165,44 @@ class _Running:
                     self.loop.fatal = e
                     lib.eddy_loop_stop(self.loop.pointer)
                 self.error = e
+                if self.group is not None:
+                    self.group.member_failed()
                 return lib.eddy_fail_with(task, EDDY_EUSER, _errors.text(e), _objects.give(e), _objects.free)
             try:
                 if not isinstance(awaits, Op):
                     raise TypeError(f"a task of eddy can't await {awaits!r}")
+                if self.interrupts:
+                    raise self.interruption(_errors.Cancelled())
                 pointer = awaits.hand_over()
-            except (RuntimeError, TypeError) as e:
+            except (RuntimeError, TypeError, _errors.Cancelled) as e:
                 go, argument = coroutine.throw, e
                 continue
             self.awaits = awaits
             if lib.eddy_await(task, pointer, 0) == EDDY_STEP_WAIT:
+                self.waits = pointer  # which is the task's, until it awaits again
                 return EDDY_STEP_WAIT
             go, argument = self.outcome(task)
 
     def outcome(self, task):
         try:
             return self.coroutine.send, self.awaits.outcome(lib.eddy_task_awaited(task))
+        except _errors.Cancelled as e:
+            if lib.eddy_task_cancelled(task):
+                lib.eddy_task_uncancel(task)
+                e.requested = True
+            return self.coroutine.throw, self.interruption(e)
         except BaseException as e:
             return self.coroutine.throw, e
+
+    def interrupt(self, group):
+        """Cancels what the task waits for, or its next await. Not the task: that is for others to ask."""
+        self.interrupts |= {group}
+        if self.waits:
+            lib.eddy_op_cancel(self.waits)
+
+    def interruption(self, cancelled):
+        cancelled.groups, self.interrupts = self.interrupts, frozenset()
+        return cancelled
 
 
 @eddy_step_fn
