@@ -9,7 +9,7 @@ end
 
 local function consume(queue)
     for number in queue:values() do
-        local ok, err = eddy.pcall(eddy.timeout, 0.2, job, number)
+        local ok, err = eddy.pcall(eddy.timeout, 1, job, number)
         if ok then
             done = done + 1
         elseif err == eddy.timed_out then

@@ -1,6 +1,5 @@
 """EDDY_LIBRARY=…/libeddy.so.0 python3 test_eddy.py"""
 
-import asyncio
 import contextvars
 import gc
 import os
@@ -10,7 +9,6 @@ import time
 import unittest
 
 import eddy
-import eddy.hosting
 
 
 class Binding(unittest.TestCase):
@@ -238,13 +236,13 @@ class Binding(unittest.TestCase):
         cleaned = []
 
         async def main():
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
             try:
                 await eddy.sleep(60)
             finally:
                 await eddy.sleep(0.001)
                 cleaned.append(1)
 
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
             eddy.run(main())
@@ -327,14 +325,22 @@ class Binding(unittest.TestCase):
             await eddy.sleep(seconds)
             return value
 
+        async def after_event(event, value):
+            await event.wait()
+            return value
+
         async def main():
             self.assertEqual(await eddy.race(eddy.sleep(None), after(0.001, "b"), eddy.Event().wait()), (1, "b"))
             whole = eddy.gather(after(0.001, 1), after(0, 2))
             self.assertEqual(await eddy.race(eddy.sleep(60), whole), (1, [1, 2]))
             self.assertEqual(await eddy.shield(eddy.gather(after(0.001, 1), after(0, 2))), [1, 2])
-            task = eddy.spawn(after(0.005, "went on"))
+            event = eddy.Event()
+            task = eddy.spawn(after_event(event, "went on"))
             with self.assertRaises(TimeoutError):
                 await eddy.timeout(0.001, eddy.shield(task))
+            with self.assertRaises(TimeoutError):
+                await eddy.timeout(0.001, task)
+            event.set()
             self.assertEqual(await task, "went on")
 
         eddy.run(main())
@@ -515,13 +521,13 @@ class Binding(unittest.TestCase):
 
     def test_second_control_c_does_not_wait(self):
         async def main():
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
             while True:
                 try:
                     await eddy.sleep(60)
                 except eddy.Cancelled:
                     os.kill(os.getpid(), signal.SIGINT)  # the second one, while this one refuses the first
 
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         with self.assertRaises(KeyboardInterrupt):
             eddy.run(main())
         self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
@@ -563,86 +569,6 @@ class Binding(unittest.TestCase):
             stop.set()
             thread.join()
         self.assertLess(time.monotonic() - began, 10)  # 4,000 calls that give it up would be 20 s and more
-
-
-class InsideAsyncio(unittest.TestCase):
-    def tearDown(self):
-        gc.collect()
-        self.assertEqual(eddy._objects.objects, {}, "objects were left behind")
-
-    def test_both_wait_for_each_other(self):
-        error = KeyError("the same")
-
-        async def of_eddy(queue):
-            await queue.put(1)
-            self.assertEqual(await eddy.hosting.of_asyncio(asyncio.sleep(0.001, "from asyncio")), "from asyncio")
-            await eddy.sleep(0.001)
-            await queue.put(2)
-            with self.assertRaises(KeyError) as caught:
-                await eddy.hosting.of_asyncio(fails_in_asyncio())
-            self.assertIs(caught.exception, error)
-            queue.close()
-            raise error
-
-        async def fails_in_asyncio():
-            await asyncio.sleep(0)
-            raise error
-
-        async def gets(queue):
-            return [item async for item in queue]
-
-        async def main():
-            async with eddy.hosting.Host() as host:
-                queue = eddy.Queue(1)
-                got, failed = await asyncio.gather(
-                    host.run(gets(queue)), host.run(of_eddy(queue)), return_exceptions=True
-                )
-                self.assertEqual(got, [1, 2])
-                self.assertIs(failed, error)
-
-        asyncio.run(main())
-
-    def test_cancelled_from_either_side(self):
-        seen = []
-
-        async def of_eddy():
-            try:
-                await eddy.sleep(60)
-            except eddy.Cancelled:
-                await eddy.sleep(0.001)
-                seen.append("eddy cleaned up")
-                raise
-
-        async def waits_for_asyncio():
-            try:
-                await eddy.hosting.of_asyncio(of_asyncio())
-            except eddy.Cancelled:
-                seen.append("eddy told")
-                raise
-
-        async def of_asyncio():
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                seen.append("asyncio told")
-                raise
-
-        async def main():
-            async with eddy.hosting.Host() as host:
-                with self.assertRaises(asyncio.TimeoutError):
-                    await asyncio.wait_for(host.run(of_eddy()), 0.002)
-                self.assertEqual(seen, ["eddy cleaned up"])
-                task = host.spawn(waits_for_asyncio())
-                await asyncio.sleep(0.002)
-                task.cancel()
-                with self.assertRaises(asyncio.CancelledError):
-                    await host.run(task)
-                self.assertEqual(seen[1:], ["asyncio told", "eddy told"])
-                host.spawn(of_eddy())
-                await asyncio.sleep(0.001)
-            self.assertEqual(seen[3:], ["eddy cleaned up"])
-
-        asyncio.run(main())
 
 
 if __name__ == "__main__":
