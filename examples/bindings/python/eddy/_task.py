@@ -140,18 +140,18 @@ class _Running:
 
     def step(self, task):
         self.loop.running = self
-        self.waits = None
+        waited, self.waits = self.waits, None
         try:
-            return self.resume(task)
+            return self.resume(task, waited)
         finally:
             self.loop.running = None
 
-    def resume(self, task):
+    def resume(self, task, waited):
         coroutine = self.coroutine
         run = self.context.run
         go, argument = coroutine.send, None
-        if self.awaits is not None:
-            go, argument = self.outcome(task)
+        if waited is not None:
+            go, argument = self.outcome(task, waited)
         while True:
             try:
                 awaits = run(go, argument)
@@ -181,11 +181,11 @@ class _Running:
             if lib.eddy_await(task, pointer, 0) == EDDY_STEP_WAIT:
                 self.waits = pointer  # which is the task's, until it awaits again
                 return EDDY_STEP_WAIT
-            go, argument = self.outcome(task)
+            go, argument = self.outcome(task, pointer)
 
-    def outcome(self, task):
+    def outcome(self, task, op):
         try:
-            return self.coroutine.send, self.awaits.outcome(lib.eddy_task_awaited(task))
+            return self.coroutine.send, self.awaits.outcome(op)
         except _errors.Cancelled as e:
             if lib.eddy_task_cancelled(task):
                 lib.eddy_task_uncancel(task)
