@@ -6,12 +6,14 @@ eddy.cdef is plain C as cffi (`ffi.cdef`) and LuaJIT (`ffi.cdef`) read it: no pr
 """
 
 NOTE = "Made from capi/eddy.h by tools/describe_api: not to be edited."
+CDEF = "examples/bindings/eddy.cdef"
+CTYPES = "examples/bindings/python/eddy/_declarations.py"
 
 
 def files(api):
     return {
-        "examples/bindings/eddy.cdef": cdef(api),
-        "examples/bindings/python/eddy/_declarations.py": ctypes_module(api),
+        CDEF: cdef(api),
+        CTYPES: ctypes_module(api),
     }
 
 
