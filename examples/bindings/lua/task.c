@@ -7,13 +7,24 @@
 
 /* ---- inside of the coroutine */
 
+static int to_text(lua_State* L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
 /* Called where the error is raised, with the stack still there: what went wrong, for people, becomes the message of the
  * op (shown when nobody awaits the task). The error itself stays what it is. */
 static int describe(lua_State* L) {
     struct task* const t = eddy_lua_runtime(L)->current;
     const char* text;
     if (t == NULL || eddy_lua_is_cancelled(L, 1)) return 1;
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    lua_pushcfunction(L, to_text); /* whose __tostring may fail, and is not to take the error's place */
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "an error that can't be shown");
+    }
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
     text = lua_tostring(L, -1);
     free(t->message);
     t->message = malloc(strlen(text) + 1);
@@ -195,23 +206,23 @@ struct lines {
 
 static void add_line(const char* line, void* user) {
     struct lines* const l = user;
-    const size_t n = strlen(line);
-    if (l->text != NULL && l->used + n + 1 <= l->size) {
-        memcpy(l->text + l->used, line, n);
-        l->text[l->used + n] = '\n';
+    const size_t n = strlen(line) + 1;
+    if (l->text == NULL) {
+        l->size += n; /* the first time: how much room it takes */
+    } else if (l->used + n <= l->size) {
+        memcpy(l->text + l->used, line, n - 1);
+        l->used += n;
+        l->text[l->used - 1] = '\n';
     }
-    l->used += n + 1;
 }
 
 static int dump(lua_State* L) {
     struct runtime* const rt = eddy_lua_runtime(L);
     struct lines l = {NULL, 0, 0};
     eddy_lua_require(L, eddy_loop_dump(eddy_lua_loop(L, rt), add_line, &l));
-    l.size = l.used;
-    l.used = 0;
     l.text = lua_newuserdatauv(L, l.size + 1, 0);
     eddy_lua_require(L, eddy_loop_dump(rt->loop, add_line, &l));
-    lua_pushlstring(L, l.text, l.used < l.size ? l.used : l.size);
+    lua_pushlstring(L, l.text, l.used);
     return 1;
 }
 

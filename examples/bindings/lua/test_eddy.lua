@@ -33,6 +33,8 @@ test("values and errors are the very same", function()
         return 1, nil, 3
     end)
     equal(a, 1) equal(b, nil) equal(c, 3)
+    local shy = setmetatable({}, {__tostring = function() error("not me") end})
+    raises(shy, eddy.run, function() error(shy) end)
     local ok, nothing = pcall(eddy.run, function() error(nil) end)
     equal(ok, false) equal(nothing, nil)
 end)

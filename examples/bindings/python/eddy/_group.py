@@ -37,6 +37,8 @@ class Group(Object):
 
     async def __aenter__(self):
         self._owner = loop_here().running
+        if self._owner is None:
+            raise RuntimeError("the block of a group belongs into a task of eddy")
         return self
 
     async def __aexit__(self, _, error, __):
