@@ -1,4 +1,4 @@
-"""Made from capi/eddy.h by tools/describe_api: not to be edited."""
+"""Made from capi/eddy.h by capi/tools/describe_api: not to be edited."""
 
 from ctypes import CFUNCTYPE, POINTER, Structure
 from ctypes import c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_uint32, c_uint64, c_void_p

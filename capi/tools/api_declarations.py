@@ -5,7 +5,7 @@
 eddy.cdef is plain C as cffi (`ffi.cdef`) and LuaJIT (`ffi.cdef`) read it: no preprocessor, no attributes.
 """
 
-NOTE = "Made from capi/eddy.h by tools/describe_api: not to be edited."
+NOTE = "Made from capi/eddy.h by capi/tools/describe_api: not to be edited."
 CDEF = "examples/bindings/eddy.cdef"
 CTYPES = "examples/bindings/python/eddy/_declarations.py"
 
