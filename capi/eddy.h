@@ -185,7 +185,7 @@ EDDY_API uint32_t    eddy_abi(void) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 EDDY_API const char *eddy_version_string(void) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 
 /* 1 when this build has the named feature, else 0 (unknown names and NULL too):
- * "fd-only" (EDDY_LOOP_FD_ONLY), "offload". */
+ * "fd-only" (EDDY_LOOP_FD_ONLY), "offload", "pools". */
 EDDY_API int eddy_has(EDDY_NULLABLE const char *feature) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 
 /* ------------------------------------------------------------------- status */
@@ -242,13 +242,17 @@ typedef struct eddy_queue eddy_queue;
 typedef struct eddy_mutex eddy_mutex;
 typedef struct eddy_sem   eddy_sem;
 typedef struct eddy_event eddy_event;
-typedef struct eddy_pool  eddy_pool;    /* there is none yet but NULL           */
+typedef struct eddy_cond  eddy_cond;
+typedef struct eddy_barrier eddy_barrier;
+typedef struct eddy_latch eddy_latch;
+typedef struct eddy_shared_mutex eddy_shared_mutex;
+typedef struct eddy_pool  eddy_pool;    /* threads; belongs to no loop          */
 typedef struct eddy_work  eddy_work;    /* what offloaded code runs inside      */
 
-/* One pair for every counted type: loop, op, waker, group, queue, mutex, sem, event.
- * NULL is ignored.  eddy_ref() returns its argument.  Whatever the last unref of an
- * object destroys (items, values) is destroyed on the loop, soon; after the loop was
- * closed, in this thread. */
+/* One pair for every counted type: loop, op, waker, group, queue, mutex, sem, event,
+ * cond, barrier, latch, shared mutex, pool.  NULL is ignored.  eddy_ref() returns its
+ * argument.  Whatever the last unref of an object destroys (items, values) is destroyed
+ * on the loop, soon; after the loop was closed, in this thread. */
 EDDY_API void *eddy_ref(EDDY_NULLABLE void *object) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 EDDY_API void  eddy_unref(EDDY_TAKE EDDY_NULLABLE void *object) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 
@@ -281,6 +285,14 @@ enum {
      * timers and ready work too, so a host needs no timeout.  Costs a system call
      * for each change of the earliest deadline.  Linux; EDDY_ENOTSUP elsewhere. */
     EDDY_LOOP_FD_ONLY         = 1u << 0,
+    /* For tests and while developing: a call on this loop or on an object of it that
+     * answers EDDY_EINVAL, EDDY_ESTATE or EDDY_EBUSY (or gives an op with that status),
+     * and a step function that returns what it may not, ends the process (abort), after
+     * it has been logged at EDDY_LOG_MISUSE.  The other way round than a status, it
+     * leaves a stack that shows who called.  What a program may well try is no misuse:
+     * EDDY_EAGAIN, EDDY_ECLOSED, eddy_loop_close() while code runs, and a promise that
+     * is resolved twice. */
+    EDDY_LOOP_ABORT_MISUSE    = 1u << 2,
     /* An unhandled error ends the process (abort) after it has been logged. */
     EDDY_LOOP_ABORT_UNHANDLED = 1u << 3
 };
@@ -625,6 +637,32 @@ EDDY_API size_t eddy_queue_size(const eddy_queue *queue) EDDY_NOEXCEPT;
 EDDY_API int    eddy_queue_done(eddy_queue *queue) EDDY_NOEXCEPT;
 EDDY_API EDDY_GIVE eddy_op *eddy_queue_join(eddy_queue *queue) EDDY_NOEXCEPT;
 
+enum {
+    EDDY_QUEUE_FIFO     = 0,          /* first in, first out                    */
+    EDDY_QUEUE_LIFO     = 1,          /* last in, first out                     */
+    EDDY_QUEUE_PRIORITY = 2           /* the smallest first, equal ones in order */
+};
+
+/* Negative when `a` comes before `b`, positive when behind, 0 when they are equal.  It
+ * must not call eddy. */
+typedef int (*eddy_compare_fn)(const void *a, const void *b, void *user);
+
+typedef struct eddy_queue_opts {
+    uint32_t size;
+    uint32_t order;                   /* EDDY_QUEUE_...                         */
+    uint64_t capacity;                /* 0: unlimited                           */
+    eddy_free_fn item_free;           /* NULL: items need no destroying         */
+    eddy_compare_fn compare;          /* PRIORITY alone, and that needs one     */
+    void *user;                       /* given to `compare`                     */
+    eddy_free_fn drop;                /* when the queue has gone                */
+} eddy_queue_opts;
+
+/* A queue of another order; all functions above work on it.  NULL opts: as
+ * eddy_queue_new(loop, 0, NULL, out).  An item that comes back (see ABANDONING) takes
+ * its old place in the order.  PRIORITY: O(log n) a put or get.  EDDY_EINVAL also: an
+ * unknown order, or `compare` and order do not fit. */
+EDDY_API int eddy_queue_new_opts(eddy_loop *loop, EDDY_NULLABLE const eddy_queue_opts *opts, eddy_queue **out) EDDY_NOEXCEPT;
+
 /* Not tied to a task: whoever has the lock may unlock it.  EDDY_EAGAIN: it
  * is locked, or has been handed to who waits; EDDY_ESTATE: nobody has it, or an op
  * that nobody has looked at (dropping that op unlocks). */
@@ -652,12 +690,121 @@ EDDY_API void eddy_event_set(eddy_event *event) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 EDDY_API void eddy_event_clear(eddy_event *event) EDDY_NOEXCEPT;
 EDDY_API int  eddy_event_is_set(const eddy_event *event) EDDY_NOEXCEPT;
 
+/* Waiting, with the mutex put down meanwhile, until somebody says that what it guards
+ * has changed.  wait() needs the mutex locked by the caller (else EDDY_ESTATE, and
+ * nothing has changed), unlocks it, and holds it again when it is looked at, however
+ * it ended: EDDY_OK, cancelled or timed out; so it may take as long as others hold the
+ * mutex.  Nobody looks: it is unlocked.  What it was notified of may be over by then,
+ * so wait in a loop.  NULL, out of memory: still locked.  A notification that meets a
+ * cancellation goes to the next.
+ * notify() wakes the `n` who have waited longest, SIZE_MAX: all; it is not remembered.
+ * EDDY_ESTATE: the mutex is not locked, by whomever.
+ * A cond keeps its mutex; several may share one. */
+EDDY_API int eddy_cond_new(eddy_mutex *mutex, eddy_cond **out) EDDY_NOEXCEPT;
+EDDY_API EDDY_GIVE eddy_op *eddy_cond_wait(eddy_cond *cond) EDDY_NOEXCEPT;
+EDDY_API int eddy_cond_notify(eddy_cond *cond, size_t n) EDDY_NOEXCEPT;
+
+/* `parties` tasks wait for each other, round after round (EDDY_EINVAL: 0, or more than
+ * PTRDIFF_MAX).  number() of a passed wait is the party's place in the order of arrival:
+ * each of 0 ... parties - 1 once a round.  A party that is cancelled or times out, and
+ * an op that is dropped, takes its place back.  reset() lets the waiting parties go with
+ * EDDY_EBROKEN and begins an empty round; abort() lets them go so, and who comes later
+ * too, until reset(). */
+EDDY_API int eddy_barrier_new(eddy_loop *loop, size_t parties, eddy_barrier **out) EDDY_NOEXCEPT;
+EDDY_API EDDY_GIVE eddy_op *eddy_barrier_wait(eddy_barrier *barrier) EDDY_NOEXCEPT;
+EDDY_API void eddy_barrier_reset(eddy_barrier *barrier) EDDY_NOEXCEPT;
+EDDY_API void eddy_barrier_abort(eddy_barrier *barrier) EDDY_NOEXCEPT;
+
+/* Opens once, when it has been counted down from `count` to 0, and stays open.  What has
+ * been counted stays so, whoever is cancelled.  EDDY_EINVAL: a count above PTRDIFF_MAX;
+ * counting down by more than is left, which changes nothing. */
+EDDY_API int eddy_latch_new(eddy_loop *loop, uint64_t count, eddy_latch **out) EDDY_NOEXCEPT;
+EDDY_API EDDY_GIVE eddy_op *eddy_latch_wait(eddy_latch *latch) EDDY_NOEXCEPT;
+EDDY_API int eddy_latch_count_down(eddy_latch *latch, uint64_t n) EDDY_NOEXCEPT;
+EDDY_API uint64_t eddy_latch_count(const eddy_latch *latch) EDDY_NOEXCEPT;
+
+/* One writer (lock) or any number of readers (lock_shared), in the order of asking: a
+ * reader that comes while a writer waits queues behind it, so neither starves.  Not tied
+ * to a task, as eddy_mutex.  unlock() is the writer's, unlock_shared() one reader's;
+ * EDDY_ESTATE: nobody has the lock so, or only ops that nobody has looked at.  A task
+ * that reads, and asks to write or to read once more, may wait for itself. */
+EDDY_API int eddy_shared_mutex_new(eddy_loop *loop, eddy_shared_mutex **out) EDDY_NOEXCEPT;
+EDDY_API EDDY_GIVE eddy_op *eddy_shared_mutex_lock(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+EDDY_API int eddy_shared_mutex_try_lock(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+EDDY_API int eddy_shared_mutex_unlock(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+EDDY_API EDDY_GIVE eddy_op *eddy_shared_mutex_lock_shared(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+EDDY_API int eddy_shared_mutex_try_lock_shared(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+EDDY_API int eddy_shared_mutex_unlock_shared(eddy_shared_mutex *mutex) EDDY_NOEXCEPT;
+
+enum {
+    EDDY_SYNC_LOCKED = 1u << 0,       /* mutex; cond: its mutex; shared: a writer */
+    EDDY_SYNC_CLOSED = 1u << 1,       /* queue                                  */
+    EDDY_SYNC_BROKEN = 1u << 2,       /* barrier, by abort()                    */
+    EDDY_SYNC_SET    = 1u << 3        /* event; latch: open                     */
+};
+
+typedef struct eddy_sync_stats {
+    uint32_t size;                    /* set by the caller (EDDY_INIT)          */
+    uint32_t flags;                   /* EDDY_SYNC_...                          */
+    uint64_t count;                   /* queue: items; sem: free permits; shared:
+                                         readers inside; latch: left to count   */
+    uint64_t limit;                   /* queue: capacity; sem: size; barrier:
+                                         parties                                */
+    uint64_t waiting;                 /* who wait: to get, to acquire, to lock, to
+                                         read, for a notification, event, round */
+    uint64_t waiting_writers;         /* queue: to put; shared: to write        */
+    uint64_t waiting_joins;           /* queue: for all to be done              */
+    uint64_t unfinished;              /* queue: put, and not done               */
+} eddy_sync_stats;
+
+/* Figures of a queue, mutex, sem, event, cond, barrier, latch or shared mutex; what does
+ * not apply is 0.  O(who wait).  EDDY_EINVAL: NULL, a struct without its size, or
+ * another kind of object. */
+EDDY_API int eddy_sync_get_stats(const void *object, eddy_sync_stats *out) EDDY_NOEXCEPT;
+
 /* --------------------------------------------------------------------- threads */
+
+typedef struct eddy_pool_opts {
+    uint32_t size;
+    uint32_t flags;                   /* 0                                      */
+    uint32_t threads;                 /* at most; 0: one per processor          */
+    uint32_t queue_limit;             /* calls that wait count as queued up to
+                                         here, above as waiting; 0: all queued  */
+    uint64_t stack_size;              /* bytes a thread; 0: the platform's      */
+    const char *name;                 /* of the threads; NULL: "eddy-pool"; copied */
+    /* Around the life of each thread, on it: attach to a language VM and so on. */
+    void  (*thread_start)(void *user);
+    void  (*thread_stop)(void *user);
+    void   *user;
+    eddy_free_fn drop;                /* where the pool goes                    */
+    uint64_t idle_timeout;            /* how long a thread idles before it ends;
+                                         0: 5 s; EDDY_FOREVER                   */
+} eddy_pool_opts;
+
+/* Threads of your own for eddy_offload, made when there is work for them.  One pool may
+ * serve any number of loops.  Calls run first come, first served.  NULL opts: the
+ * defaults.  EDDY_EINVAL also: a stack that the system finds too small.
+ * A call keeps its pool.  The last eddy_unref waits for the threads, which then have
+ * nothing to do, to end; on a thread of the pool itself, somebody else waits. */
+EDDY_API int eddy_pool_new(EDDY_NULLABLE const eddy_pool_opts *opts, eddy_pool **out) EDDY_NOEXCEPT EDDY_ANY_THREAD;
+
+typedef struct eddy_pool_stats {
+    uint32_t size;                    /* set by the caller (EDDY_INIT)          */
+    uint32_t flags;
+    uint64_t threads;                 /* that exist, idle ones too              */
+    uint64_t busy;                    /* of these, those that run a function    */
+    uint64_t abandoned;               /* of these, those nobody waits for       */
+    uint64_t queued, waiting;         /* calls that no thread has taken up      */
+} eddy_pool_stats;
+
+/* Zeroes in a forked child, where the pool has no threads. */
+EDDY_API int eddy_pool_get_stats(const eddy_pool *pool, eddy_pool_stats *out) EDDY_NOEXCEPT EDDY_ANY_THREAD;
 
 enum {
     /* Cancelling does not wait for code that is already running: the op finishes
      * as cancelled and the result is destroyed, on the loop, when it arrives (where it
-     * arrives, if the loop is closed by then).  Runs on a thread of eddy's own. */
+     * arrives, if the loop is closed by then).  Without a pool it runs on a thread of
+     * eddy's own; a thread of a pool is busy until the code has returned. */
     EDDY_WORK_ABANDON = 1u << 0
 };
 
@@ -665,12 +812,14 @@ enum {
  * The only functions it may call are the EDDY_ANY_THREAD ones and the three below. */
 typedef int (*eddy_work_fn)(eddy_work *work, void *user);
 
-/* Runs `fn` on another thread.  pool NULL (the only one so far; else EDDY_EINVAL):
+/* Runs `fn` on another thread: of `pool`, as soon as one is free, or (NULL) one of
  * libuv's own worker threads (uv_queue_work), shared with the file operations of every
  * loop in the process.  Cancelled before it began: it never runs.  While it runs: it is
  * told (eddy_work_cancelled), and the op finishes when it has returned, with what it
  * returned.  `drop` is called on the loop, before the op finishes.  UV_EAGAIN when there
- * are no threads.  On a loop with simulated time it runs on the loop's thread. */
+ * are no threads and none can be made; EDDY_EEXCEPTION: thread_start threw.  EDDY_EINVAL:
+ * no fn; in a forked child, a pool of the parent's.  On a loop with simulated time it
+ * runs on the loop's thread. */
 EDDY_API EDDY_GIVE eddy_op *eddy_offload(eddy_loop *loop, EDDY_NULLABLE eddy_pool *pool, eddy_work_fn fn, void *user, EDDY_NULLABLE eddy_free_fn drop, uint32_t flags) EDDY_NOEXCEPT;
 
 /* Inside offloaded code.  The value and number of the op (the last ones count, those

@@ -183,7 +183,7 @@ engine::allocator allocator_of(const eddy_allocator& a) noexcept {
     return mine;
 }
 
-constexpr std::uint32_t known_flags = EDDY_LOOP_FD_ONLY | EDDY_LOOP_ABORT_UNHANDLED;
+constexpr std::uint32_t known_flags = EDDY_LOOP_FD_ONLY | EDDY_LOOP_ABORT_MISUSE | EDDY_LOOP_ABORT_UNHANDLED;
 
 struct wanted {
     engine::allocator memory = engine::allocator::system();

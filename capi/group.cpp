@@ -182,6 +182,7 @@ int eddy_group_add(eddy_group* group, eddy_op* op) noexcept {
     if (s == EDDY_OK) {
         group->loop->sync();
         s = eddy::capi::check_consumable(*group->loop, *op);
+        static_cast<void>(group->loop->misused(s, "eddy_group_add of an op that has a consumer, or another loop"));
     }
     if (s != EDDY_OK) {
         eddy::capi::cancel_and_release(&op, 1);

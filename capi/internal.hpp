@@ -107,6 +107,12 @@ struct eddy_loop final : eddy::capi::object {
     // ---- what nobody will look at
     [[nodiscard]] bool has_unhandled_hook() const noexcept { return unhandled.fn != nullptr && !ending; }
     void say_unhandled(const eddy::capi::outcome& o, const char* op_name, std::uint64_t op_id) noexcept;
+    // Gives `status`, where that is not the end of the process (EDDY_LOOP_ABORT_MISUSE). `what` may be null.
+    int misused(int status, const char* what = nullptr) const noexcept {
+        if ((flags & EDDY_LOOP_ABORT_MISUSE) != 0) [[unlikely]]
+            abort_if_misuse(status, what);
+        return status;
+    }
     // An exception left a callback. Called inside a handler.
     void say_exception(const char* what) noexcept;
 
@@ -160,6 +166,7 @@ private:
         std::atomic<bool> posted{false};
     };
 
+    void abort_if_misuse(int status, const char* what) const noexcept;
     void deliver_mail() noexcept;
     void settle_young() noexcept;
     void last_released() noexcept override { unpin(); }

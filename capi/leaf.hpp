@@ -46,6 +46,7 @@ protected:
 // and with one that failed, `void failed(eddy_op&, Leaf&)`.
 template <class Leaf, class Take>
 struct leaf_op : waiting_op {
+    using take_type = Take;
     template <class... Args>
     static eddy_op* start(eddy_loop& l, Take take, Args&&... args) noexcept {
         auto* op = make<leaf_op>(l, take, std::forward<Args>(args)...);
@@ -95,7 +96,8 @@ protected:
         leaf->suspend(static_cast<waiting_op*>(this));
         enlist();
     }
-    [[nodiscard]] int wait_status() const noexcept override { return status_of(leaf->state()); }
+    // Not const: a condition's wait has its lock back when it is asked.
+    [[nodiscard]] int wait_status() const noexcept override { return status_of(const_cast<Leaf&>(*leaf).state()); }
     void absorb() noexcept override {
         const engine::status s = leaf->state();
         if (s == engine::status::ok)
@@ -118,6 +120,16 @@ protected:
     std::optional<Leaf> leaf;
     [[no_unique_address]] Take take;
 };
+
+// An object that an op waits at. For functions that have nothing to say before it does.
+template <class Op, class Object, class... Args>
+eddy_op* start_at(Object* o, typename Op::take_type take, Args&&... args) noexcept {
+    if (o == nullptr) return nullptr;
+    eddy_loop& l = *o->loop;
+    if (const int s = l.over(); s != EDDY_OK) return failed_op(l, s);
+    l.sync();
+    return Op::start(l, take, std::forward<Args>(args)...);
+}
 
 // For leaves that give nothing.
 struct take_nothing {

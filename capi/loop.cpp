@@ -274,7 +274,7 @@ private:
 int refusal(const eddy_loop* l) noexcept {
     if (l == nullptr) return EDDY_EINVAL;
     if (l->over() != EDDY_OK) return l->over();
-    if (l->is_busy()) return EDDY_ESTATE;
+    if (l->is_busy()) return l->misused(EDDY_ESTATE, "a loop was run inside a callback or step");
     return l->adopted && detail::loop_state::of(*l->core).uv->host_is_polling() ? EDDY_ESTATE : EDDY_OK;
 }
 
@@ -308,7 +308,8 @@ using eddy::capi::run_guard;
 
 int eddy_loop_run(eddy_loop* loop, int mode) noexcept {
     if (const int s = refusal(loop); s != EDDY_OK) return s;
-    if (mode < EDDY_RUN_DEFAULT || mode > EDDY_RUN_NOWAIT) return EDDY_EINVAL;
+    if (mode < EDDY_RUN_DEFAULT || mode > EDDY_RUN_NOWAIT)
+        return loop->misused(EDDY_EINVAL, "eddy_loop_run: no such mode");
     const run_guard guard(*loop);
     engine::loop_core& core = *loop->core;
     switch (mode) {
@@ -340,7 +341,7 @@ int eddy_loop_run(eddy_loop* loop, int mode) noexcept {
 int eddy_loop_run_until(eddy_loop* loop, eddy_op* op, std::uint64_t timeout) noexcept {
     if (const int s = refusal(loop); s != EDDY_OK) return s;
     if (op == nullptr) return EDDY_ENOMEM;
-    if (op->loop != loop) return EDDY_EINVAL;
+    if (op->loop != loop) return loop->misused(EDDY_EINVAL, "eddy_loop_run_until: another loop's op");
     const run_guard guard(*loop);
     engine::loop_core& core = *loop->core;
     const auto d = static_cast<std::int64_t>(std::min<std::uint64_t>(timeout, INT64_MAX));
@@ -442,6 +443,7 @@ int eddy_call_soon(eddy_loop* loop, eddy_call_fn fn, void* user, eddy_free_fn dr
     int status = loop == nullptr || fn == nullptr ? EDDY_EINVAL : loop->over();
     if (status == EDDY_OK && loop->closing) status = EDDY_ECLOSED;
     if (status != EDDY_OK) {
+        if (loop != nullptr) loop->misused(status, "eddy_call_soon without a function");
         call_free(drop, user);
         return status;
     }

@@ -2,7 +2,8 @@
 
 #include "sync.hpp"
 
-using eddy::capi::failed_op;
+using eddy::capi::call;
+using eddy::capi::enter;
 
 namespace {
 
@@ -32,42 +33,33 @@ void eddy_mutex::handle(unsigned requests) noexcept {
     if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
 }
 
-int eddy_mutex_new(eddy_loop* loop, eddy_mutex** out) noexcept {
-    if (out == nullptr) return EDDY_EINVAL;
-    *out = nullptr;
-    if (loop == nullptr) return EDDY_EINVAL;
-    if (const int s = loop->over(); s != EDDY_OK) return s;
-    loop->sync();
-    *out = eddy::capi::make<eddy_mutex>(*loop);
-    return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
+bool eddy_mutex::tell(eddy_sync_stats& to) const {
+    to.flags = lock.locked() ? EDDY_SYNC_LOCKED : 0;
+    to.waiting = lock.waiters();
+    return true;
 }
+
+int eddy_mutex_new(eddy_loop* loop, eddy_mutex** out) noexcept { return eddy::capi::make_object(loop, out); }
 
 eddy_op* eddy_mutex_lock(eddy_mutex* mutex) noexcept {
     if (mutex == nullptr) return nullptr;
-    if (const int s = mutex->loop->over(); s != EDDY_OK) return failed_op(*mutex->loop, s);
-    mutex->loop->sync();
-    return lock_op::start(*mutex->loop, {mutex}, mutex->lock);
+    return eddy::capi::start_at<lock_op>(mutex, {mutex}, mutex->lock);
 }
 
 int eddy_mutex_try_lock(eddy_mutex* mutex) noexcept {
-    if (mutex == nullptr) return EDDY_EINVAL;
-    if (const int s = mutex->loop->over(); s != EDDY_OK) return s;
-    mutex->loop->sync();
-    try {
+    if (const int s = enter(mutex); s != EDDY_OK) return s;
+    bool locked = false;
+    const int status = call(*mutex, EDDY_ESTATE, [&] {
         auto g = mutex->lock.try_lock();
-        if (!g) return EDDY_EAGAIN;
-        mutex->held = std::move(*g);
-        return EDDY_OK;
-    } catch (...) {
-        return eddy::capi::current_status(EDDY_ESTATE); // another loop runs here
-    }
+        locked = g.has_value();
+        if (locked) mutex->held = std::move(*g);
+    });
+    return status == EDDY_OK && !locked ? EDDY_EAGAIN : status;
 }
 
 int eddy_mutex_unlock(eddy_mutex* mutex) noexcept {
-    if (mutex == nullptr) return EDDY_EINVAL;
-    if (const int s = mutex->loop->over(); s != EDDY_OK) return s;
-    mutex->loop->sync();
-    if (!mutex->held.owns_lock()) return EDDY_ESTATE;
+    if (const int s = enter(mutex); s != EDDY_OK) return s;
+    if (!mutex->held.owns_lock()) return mutex->loop->misused(EDDY_ESTATE, "eddy_mutex_unlock: it is not locked");
     mutex->held = eddy::mutex::guard(); // to who waits longest
     mutex->loop->touched();
     return EDDY_OK;

@@ -35,6 +35,9 @@ struct object {
 
     std::atomic<std::size_t> refs{1};
 
+    // For eddy_sync_get_stats. False: it is nothing to wait at. May throw std::bad_alloc.
+    virtual bool tell(eddy_sync_stats&) const { return false; }
+
 protected:
     ~object() = default;
     virtual void last_released() noexcept = 0; // any thread

@@ -3,6 +3,8 @@
 // A call that is waited for lives in its op, and so does what the code sees (eddy_work). A call that may be abandoned
 // has that in a block of its own, which comes home by mail: `drop` and the result's destructor run on the loop, however
 // late the code returns; should the loop be closed by then, where it returns.
+#include "pool.hpp"
+
 #include "leaf.hpp"
 
 #include "core/state.hpp"
@@ -58,56 +60,75 @@ private:
     eddy_work* work_;
 };
 
-using awaited_job =
-    eddy::detail::job_operation<eddy::detail::when_full::wait, eddy::detail::libuv_route, work_call>;
+template <class Route>
+using awaited_job = eddy::detail::job_operation<eddy::detail::when_full::wait, Route, work_call>;
 
+template <class Route>
 struct take_outcome {
     static constexpr std::uint32_t kind = EDDY_KIND_WORK;
     eddy_work* work;
-    void operator()(eddy_op& op, awaited_job&) const noexcept { op.out.take_from(work->out); }
-    void failed(eddy_op&, awaited_job&) const noexcept {}
+    void operator()(eddy_op& op, awaited_job<Route>&) const noexcept { op.out.take_from(work->out); }
+    // It never ran: its pool has no thread.
+    void failed(eddy_op& op, awaited_job<Route>& leaf) const noexcept {
+        if (leaf.state() != engine::status::exception) return;
+        try {
+            leaf.fail();
+        } catch (...) {
+            set_current_exception(op.out);
+        }
+    }
 };
 
 // Before the leaf, which uses it.
 struct with_work {
+    pool_ref pool;
     eddy_work work;
 };
 
-struct offload_op final : private with_work, leaf_op<awaited_job, take_outcome> {
-    using base = leaf_op<awaited_job, take_outcome>;
-    offload_op(eddy_loop& l, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
-        : with_work{{f, u, d}},
-          base(l, take_outcome{&(with_work::work)}, eddy::detail::libuv_route(), work_call(with_work::work)) {}
+template <class Route>
+struct offload_op final : private with_work, leaf_op<awaited_job<Route>, take_outcome<Route>> {
+    using base = leaf_op<awaited_job<Route>, take_outcome<Route>>;
+    offload_op(eddy_loop& l, eddy_pool* p, Route route, eddy_work_fn f, void* u, eddy_free_fn d)
+        : with_work{pool_ref(p), {f, u, d}},
+          base(l, take_outcome<Route>{&(with_work::work)}, std::move(route), work_call(with_work::work)) {}
     ~offload_op() { base::let_go(); }
     void begin() noexcept {
-        ++loop->at_workers;
+        ++this->loop->at_workers;
         base::begin_wait();
     }
 
 private:
     [[nodiscard]] int wait_status() const noexcept override {
-        const engine::status s = leaf->state();
-        return s == engine::status::ok ? work.out.status : status_of(s);
+        const engine::status s = this->leaf->state();
+        if (s == engine::status::ok) return work.out.status;
+        if (s != engine::status::exception) return status_of(s);
+        outcome why;
+        try {
+            const_cast<awaited_job<Route>&>(*this->leaf).fail();
+        } catch (...) {
+            set_current_exception(why);
+        }
+        return why.status;
     }
     [[nodiscard]] bool is_held_by_worker() const noexcept override {
-        return wait != nullptr &&
-               (wait->state == engine::wait_state::waiting || wait->state == engine::wait_state::aborting);
+        const engine::waiter* const w = this->wait;
+        return w != nullptr && (w->state == engine::wait_state::waiting || w->state == engine::wait_state::aborting);
     }
     void cancel_wait() noexcept override {
         work.cancelled.store(true, std::memory_order_relaxed);
         base::cancel_wait();
     }
     void let_go() noexcept override {
-        if (wait != nullptr) --loop->at_workers;
+        if (this->wait != nullptr) --this->loop->at_workers;
         base::let_go();
     }
     // Code that runs can't be let go of without waiting for it: it goes on, and nobody is told.
     void abandon() noexcept override {
-        if (is_held_by_worker() && !loop->over()) {
-            cancel(false);
+        if (is_held_by_worker() && !this->loop->over()) {
+            this->cancel(false);
             if (is_held_by_worker()) {
-                refs.store(1, std::memory_order_relaxed);
-                told = &tell_nobody;
+                this->refs.store(1, std::memory_order_relaxed);
+                this->told = &eddy_op::tell_nobody;
                 return;
             }
         }
@@ -116,14 +137,31 @@ private:
     void destroy() noexcept override { destroy_block(this); }
 };
 
+template <class Route>
+eddy_op* awaitable(eddy_loop& l, eddy_pool* pool, Route route, eddy_work_fn fn, void* user,
+                   eddy_free_fn drop) noexcept {
+    auto* const op = make<offload_op<Route>>(l, pool, std::move(route), fn, user, drop);
+    if (op == nullptr) {
+        call_free(drop, user);
+        return nullptr;
+    }
+    op->begin();
+    l.touched();
+    return op;
+}
+
 // ---- not waited for
 
 struct abandon_op;
 
 struct abandoned_work final : eddy::detail::abandoned_job, engine::mail {
-    abandoned_work(eddy_loop& l, abandon_op& o, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
-        : work(f, u, d), loop(&l), op(&o) {
+    abandoned_work(eddy_loop& l, abandon_op& o, eddy_pool* p, eddy_work_fn f, void* u, eddy_free_fn d) noexcept
+        : mine(p), work(f, u, d), loop(&l), op(&o) {
         l.keep_shell();
+        if (p != nullptr) {
+            pool = p->threads.get();
+            keep_pool = p->threads;
+        }
         how = &how_it_runs;
         deliver = [](engine::mail& m) noexcept { static_cast<abandoned_work&>(m).come_home(); };
         discard = deliver;
@@ -134,6 +172,7 @@ struct abandoned_work final : eddy::detail::abandoned_job, engine::mail {
     }
     void come_home() noexcept;
 
+    const pool_ref mine;
     eddy_work work;
     eddy_loop* const loop;
     abandon_op* op; // the loop's; null: nobody waits
@@ -147,6 +186,17 @@ private:
     void go_home() noexcept {
         if (!loop->box.post(*this)) come_home();
     }
+    // It never ran, and that is what its op says.
+    void was_lost(eddy::detail::loss why, const std::exception_ptr& thrown) noexcept {
+        using enum eddy::detail::loss;
+        if (why == none) return; // nobody waits, or the op knows
+        try {
+            if (thrown != nullptr) std::rethrow_exception(thrown);
+            eddy::detail::throw_lost(why, *keep_pool);
+        } catch (...) {
+            set_current_exception(work.out);
+        }
+    }
     static const eddy::detail::thread_job_kind how_it_runs;
 };
 
@@ -156,7 +206,11 @@ constexpr eddy::detail::thread_job_kind abandoned_work::how_it_runs{
             if (!of(j).work.cancelled.load(std::memory_order_relaxed)) of(j).work.run();
         },
     .leave = [](eddy::detail::thread_job& j) noexcept { of(j).go_home(); },
-    .lose = [](eddy::detail::thread_job& j, eddy::detail::loss, std::exception_ptr) noexcept { of(j).go_home(); },
+    .lose =
+        [](eddy::detail::thread_job& j, eddy::detail::loss why, std::exception_ptr thrown) noexcept {
+            of(j).was_lost(why, thrown);
+            of(j).go_home();
+        },
 };
 
 struct abandon_op final : waiting_op {
@@ -245,9 +299,9 @@ void abandoned_work::come_home() noexcept {
         delete this;
 }
 
-eddy_op* abandonable(eddy_loop& l, eddy_work_fn fn, void* user, eddy_free_fn drop) noexcept {
+eddy_op* abandonable(eddy_loop& l, eddy_pool* pool, eddy_work_fn fn, void* user, eddy_free_fn drop) noexcept {
     auto* const op = make<abandon_op>(l);
-    auto* const job = op == nullptr ? nullptr : new (std::nothrow) abandoned_work(l, *op, fn, user, drop);
+    auto* const job = op == nullptr ? nullptr : new (std::nothrow) abandoned_work(l, *op, pool, fn, user, drop);
     if (job == nullptr) {
         call_free(drop, user);
         if (op != nullptr) op->release();
@@ -270,7 +324,7 @@ eddy_op* eddy_offload(eddy_loop* loop, eddy_pool* pool, eddy_work_fn fn, void* u
     int s = loop->over();
     if (s == EDDY_OK) {
         loop->sync();
-        if (fn == nullptr || pool != nullptr)
+        if (fn == nullptr)
             s = EDDY_EINVAL;
         else if ((flags & ~std::uint32_t{EDDY_WORK_ABANDON}) != 0)
             s = EDDY_ETOOBIG;
@@ -279,15 +333,9 @@ eddy_op* eddy_offload(eddy_loop* loop, eddy_pool* pool, eddy_work_fn fn, void* u
         call_free(drop, user);
         return eddy::capi::failed_op(*loop, s);
     }
-    if ((flags & EDDY_WORK_ABANDON) != 0) return eddy::capi::abandonable(*loop, fn, user, drop);
-    auto* const op = eddy::capi::make<eddy::capi::offload_op>(*loop, fn, user, drop);
-    if (op == nullptr) {
-        call_free(drop, user);
-        return nullptr;
-    }
-    op->begin();
-    loop->touched();
-    return op;
+    if ((flags & EDDY_WORK_ABANDON) != 0) return eddy::capi::abandonable(*loop, pool, fn, user, drop);
+    if (pool == nullptr) return eddy::capi::awaitable(*loop, pool, eddy::detail::libuv_route(), fn, user, drop);
+    return eddy::capi::awaitable(*loop, pool, eddy::detail::pool_route(pool->threads), fn, user, drop);
 }
 
 int eddy_work_cancelled(const eddy_work* work) noexcept {

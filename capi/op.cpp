@@ -69,6 +69,7 @@ void cancel_and_release(eddy_op* const* ops, std::size_t n) noexcept {
 }
 
 eddy_op* failed_op(eddy_loop& l, int status, const char* message) noexcept {
+    static_cast<void>(l.misused(status, message));
     auto* op = make<finished_op>(l);
     if (op == nullptr) return nullptr;
     op->out.message.set(message);
@@ -395,6 +396,7 @@ int eddy_op_then(eddy_op* op, eddy_done_fn fn, void* user, eddy_free_fn drop) no
             status = EDDY_EBUSY;
     }
     if (status != EDDY_OK) {
+        if (op != nullptr) op->loop->misused(status, "eddy_op_then");
         call_free(drop, user);
         eddy_unref(op);
         return status;

@@ -11,7 +11,7 @@ int settle(eddy_op* op, int status, const char* message, void* value, eddy_free_
            std::int64_t number) noexcept {
     int answer = EDDY_OK;
     if (op != nullptr && !op->is_promise())
-        answer = EDDY_EINVAL;
+        answer = op->loop->misused(EDDY_EINVAL, "an op that is no promise was resolved or rejected");
     else if (op == nullptr || !static_cast<promise_op*>(op)->claim())
         answer = EDDY_ESTATE;
     if (answer != EDDY_OK) {
@@ -50,5 +50,6 @@ int eddy_promise_resolve(eddy_op* op, void* value, eddy_free_fn value_free, std:
 int eddy_promise_reject(eddy_op* op, int status, const char* message, void* value, eddy_free_fn value_free) noexcept {
     if (status < 0) return eddy::capi::settle(op, status, message, value, value_free, 0);
     free_value(value_free, value);
-    return EDDY_EINVAL;
+    return op == nullptr ? EDDY_EINVAL
+                         : op->loop->misused(EDDY_EINVAL, "eddy_promise_reject with a status that is no error");
 }

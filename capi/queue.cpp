@@ -1,38 +1,13 @@
-#include "leaf.hpp"
+// eddy_queue: what all orders have in common.
+#include "ordered_queue.hpp"
 
-#include "sync.hpp"
-
+using eddy::capi::call;
+using eddy::capi::enter;
 using eddy::capi::failed_op;
 using eddy::capi::item;
-using eddy::capi::leaf_op;
-using eddy::capi::take_nothing;
+using eddy::capi::ordered_queue;
 
 namespace {
-
-using items = eddy::queue<item>;
-using get_operation = decltype(std::declval<items&>().get());
-using put_operation = decltype(std::declval<items&>().put(std::declval<item>()));
-using join_operation = decltype(std::declval<items&>().join());
-
-void move_to(eddy_op& op, item&& i) noexcept {
-    void* const p = i.release();
-    op.out.set_value(p, i.free_function());
-}
-
-struct take_item : take_nothing {
-    void operator()(eddy_op& op, get_operation& leaf) const noexcept { move_to(op, leaf.take()); }
-    void failed(eddy_op&, get_operation&) const noexcept {}
-};
-
-// A failed put keeps the item as its value.
-struct keep_item : take_nothing {
-    void operator()(eddy_op&, put_operation&) const noexcept {}
-    void failed(eddy_op& op, put_operation& leaf) const noexcept { move_to(op, std::move(leaf.item())); }
-};
-
-using get_op = leaf_op<get_operation, take_item>;
-using put_op = leaf_op<put_operation, keep_item>;
-using all_done_op = leaf_op<join_operation, take_nothing>;
 
 // A put from another thread, on its way.
 struct posted_item final : eddy::engine::mail {
@@ -43,7 +18,7 @@ struct posted_item final : eddy::engine::mail {
     }
     void arrive() noexcept {
         try {
-            static_cast<void>(queue->items.force_put(std::move(i)));
+            queue->force_put(i);
         } catch (...) {
             // no memory for the queue to grow: the item is freed with us
         }
@@ -61,18 +36,55 @@ struct posted_item final : eddy::engine::mail {
 
 } // namespace
 
-void eddy_queue::handle(unsigned requests) noexcept {
-    if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
+eddy::queue<item>& eddy::capi::queue_of(eddy_queue* q) noexcept { return static_cast<ordered_queue<fifo>&>(*q).items; }
+
+bool eddy_queue::tell(eddy_sync_stats& to) const {
+    const eddy::queue_statistics s = statistics();
+    to.flags = s.closed ? EDDY_SYNC_CLOSED : 0;
+    to.count = s.size;
+    to.limit = s.capacity;
+    to.waiting = s.getters;
+    to.waiting_writers = s.putters;
+    to.waiting_joins = s.joiners;
+    to.unfinished = s.unfinished;
+    return true;
 }
 
 int eddy_queue_new(eddy_loop* loop, std::size_t capacity, eddy_free_fn item_free, eddy_queue** out) noexcept {
-    if (out == nullptr) return EDDY_EINVAL;
-    *out = nullptr;
-    if (loop == nullptr) return EDDY_EINVAL;
-    if (const int s = loop->over(); s != EDDY_OK) return s;
-    loop->sync();
-    *out = eddy::capi::make<eddy_queue>(*loop, capacity, item_free);
-    return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
+    return eddy::capi::make_queue<eddy::fifo>(loop, out, capacity, item_free);
+}
+
+int eddy_queue_new_opts(eddy_loop* loop, const eddy_queue_opts* opts, eddy_queue** out) noexcept {
+    eddy_queue_opts o{};
+    int status = EDDY_OK;
+    if (opts != nullptr) status = eddy::capi::read_struct(opts, &o, sizeof o);
+    if (status == EDDY_ETOOBIG) { // these are there
+        o.user = opts->user;
+        o.drop = opts->drop;
+    }
+    if (status == EDDY_OK && o.order > EDDY_QUEUE_PRIORITY) status = EDDY_EINVAL;
+    if (status == EDDY_OK && (o.order == EDDY_QUEUE_PRIORITY) != (o.compare != nullptr)) status = EDDY_EINVAL;
+    if (status == EDDY_OK && o.capacity > SIZE_MAX) status = EDDY_EINVAL;
+    if (status != EDDY_OK) {
+        if (out != nullptr) *out = nullptr;
+        if (loop != nullptr) loop->misused(status, "eddy_queue_new_opts");
+    } else {
+        const auto capacity = static_cast<std::size_t>(o.capacity);
+        const eddy::capi::ranking by{o.compare, o.user, o.drop};
+        switch (o.order) {
+        case EDDY_QUEUE_LIFO:
+            status = eddy::capi::make_queue<eddy::lifo>(loop, out, capacity, o.item_free, by);
+            break;
+        case EDDY_QUEUE_PRIORITY:
+            status =
+                eddy::capi::make_queue<eddy::priority<eddy::capi::by_ranking>>(loop, out, capacity, o.item_free, by);
+            break;
+        default:
+            status = eddy::capi::make_queue<eddy::fifo>(loop, out, capacity, o.item_free, by);
+        }
+    }
+    if (status != EDDY_OK) eddy::capi::call_free(o.drop, o.user);
+    return status;
 }
 
 eddy_op* eddy_queue_put(eddy_queue* queue, void* pointer) noexcept {
@@ -81,34 +93,27 @@ eddy_op* eddy_queue_put(eddy_queue* queue, void* pointer) noexcept {
     item mine(pointer, queue->item_free); // freed here when there is no memory for the op
     if (!l.over()) {
         l.sync();
-        return put_op::start(l, {}, queue->items, std::move(mine));
+        return queue->put(std::move(mine));
     }
     eddy_op* const op = failed_op(l, l.over());
-    if (op != nullptr) move_to(*op, std::move(mine));
+    if (op != nullptr) eddy::capi::move_to(*op, std::move(mine));
     return op;
 }
 
 eddy_op* eddy_queue_get(eddy_queue* queue) noexcept {
     if (queue == nullptr) return nullptr;
-    if (const int s = queue->loop->over(); s != EDDY_OK) return failed_op(*queue->loop, s);
-    queue->loop->sync();
-    return get_op::start(*queue->loop, {}, queue->items);
+    const int s = enter(queue);
+    return s == EDDY_OK ? queue->get() : failed_op(*queue->loop, s);
 }
 
 int eddy_queue_try_put(eddy_queue* queue, void* pointer) noexcept {
-    if (queue == nullptr) return EDDY_EINVAL;
-    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
-    queue->loop->sync();
+    if (const int s = enter(queue); s != EDDY_OK) return s;
     item i(pointer, queue->item_free);
-    int status = EDDY_OK;
-    try {
-        if (!queue->items.try_put(std::move(i))) status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
-    } catch (...) {
-        status = eddy::capi::current_status(EDDY_ESTATE);
-    }
+    bool taken = false;
+    const int status = call(*queue, EDDY_ESTATE, [&] { taken = queue->try_put(i); });
     static_cast<void>(i.release()); // put, or still the caller's
-    queue->loop->touched();
-    return status;
+    if (status != EDDY_OK || taken) return status;
+    return queue->is_closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
 }
 
 int eddy_queue_put_threadsafe(eddy_queue* queue, void* pointer) noexcept {
@@ -126,59 +131,33 @@ int eddy_queue_put_threadsafe(eddy_queue* queue, void* pointer) noexcept {
 int eddy_queue_try_get(eddy_queue* queue, void** out) noexcept {
     if (out == nullptr) return EDDY_EINVAL;
     *out = nullptr;
-    if (queue == nullptr) return EDDY_EINVAL;
-    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
-    queue->loop->sync();
-    int status = EDDY_OK;
-    try {
-        auto i = queue->items.try_get();
-        if (i)
-            *out = i->release();
-        else
-            status = queue->items.closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
-    } catch (...) {
-        status = eddy::capi::current_status(EDDY_ESTATE);
-    }
-    queue->loop->touched();
-    return status;
+    if (const int s = enter(queue); s != EDDY_OK) return s;
+    bool taken = false;
+    const int status = call(*queue, EDDY_ESTATE, [&] { taken = queue->try_get(*out); });
+    if (status != EDDY_OK || taken) return status;
+    return queue->is_closed() ? EDDY_ECLOSED : EDDY_EAGAIN;
 }
 
 void eddy_queue_close(eddy_queue* queue) noexcept {
-    if (queue == nullptr || queue->loop->over()) return;
-    queue->loop->sync();
+    if (enter(queue) != EDDY_OK) return;
     queue->closed.store(true, std::memory_order_relaxed);
-    try {
-        queue->items.close();
-    } catch (...) {
-        static_cast<void>(eddy::capi::current_status(
-            EDDY_ESTATE)); // on another loop than its own: overlapping calls, which are not allowed
-    }
-    queue->loop->touched();
+    // On another loop than its own it would throw: overlapping calls, which are not allowed.
+    static_cast<void>(call(*queue, EDDY_ESTATE, [queue] { queue->close(); }));
 }
 
 std::size_t eddy_queue_size(const eddy_queue* queue) noexcept {
     if (queue == nullptr) return 0;
-    if (!queue->loop->over()) queue->loop->sync();
-    return queue->items.size();
+    static_cast<void>(enter(queue));
+    return queue->size();
 }
 
 int eddy_queue_done(eddy_queue* queue) noexcept {
-    if (queue == nullptr) return EDDY_EINVAL;
-    if (const int s = queue->loop->over(); s != EDDY_OK) return s;
-    queue->loop->sync();
-    int status = EDDY_OK;
-    try {
-        queue->items.task_done();
-    } catch (...) {
-        status = eddy::capi::current_status(EDDY_ESTATE);
-    }
-    queue->loop->touched();
-    return status;
+    if (const int s = enter(queue); s != EDDY_OK) return s;
+    return call(*queue, EDDY_ESTATE, [queue] { queue->done(); });
 }
 
 eddy_op* eddy_queue_join(eddy_queue* queue) noexcept {
     if (queue == nullptr) return nullptr;
-    if (const int s = queue->loop->over(); s != EDDY_OK) return failed_op(*queue->loop, s);
-    queue->loop->sync();
-    return all_done_op::start(*queue->loop, {}, queue->items);
+    const int s = enter(queue);
+    return s == EDDY_OK ? queue->join() : failed_op(*queue->loop, s);
 }

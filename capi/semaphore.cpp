@@ -2,6 +2,7 @@
 
 #include "sync.hpp"
 
+using eddy::capi::call;
 using eddy::capi::failed_op;
 
 namespace {
@@ -26,8 +27,8 @@ using acquire_op = eddy::capi::leaf_op<acquire_operation, take_permits>;
 
 // What is wrong before anything is tried.
 int refusal(const eddy_sem* sem, std::uint64_t n) noexcept {
-    if (sem == nullptr || n > most) return EDDY_EINVAL;
-    return sem->loop->over();
+    if (sem == nullptr) return EDDY_EINVAL;
+    return n > most ? sem->loop->misused(EDDY_EINVAL, "a semaphore of so many permits") : sem->loop->over();
 }
 
 } // namespace
@@ -36,14 +37,18 @@ void eddy_sem::handle(unsigned requests) noexcept {
     if ((requests & request::finalise) != 0) eddy::capi::destroy_block(this);
 }
 
+bool eddy_sem::tell(eddy_sync_stats& to) const {
+    const eddy::semaphore_statistics s = permits.statistics();
+    to.count = static_cast<std::uint64_t>(std::max<std::ptrdiff_t>(s.available, 0));
+    to.limit = static_cast<std::uint64_t>(s.total);
+    to.waiting = s.waiters;
+    return true;
+}
+
 int eddy_sem_new(eddy_loop* loop, std::uint64_t permits, eddy_sem** out) noexcept {
-    if (out == nullptr) return EDDY_EINVAL;
-    *out = nullptr;
-    if (loop == nullptr || permits > most) return EDDY_EINVAL;
-    if (const int s = loop->over(); s != EDDY_OK) return s;
-    loop->sync();
-    *out = eddy::capi::make<eddy_sem>(*loop, static_cast<std::ptrdiff_t>(permits));
-    return *out == nullptr ? EDDY_ENOMEM : EDDY_OK;
+    if (permits > most && out != nullptr) *out = nullptr;
+    return permits > most ? eddy::capi::impossible(loop, "eddy_sem_new of so many permits")
+                          : eddy::capi::make_object(loop, out, static_cast<std::ptrdiff_t>(permits));
 }
 
 eddy_op* eddy_sem_acquire(eddy_sem* sem, std::uint64_t n) noexcept {
@@ -56,36 +61,24 @@ eddy_op* eddy_sem_acquire(eddy_sem* sem, std::uint64_t n) noexcept {
 int eddy_sem_try_acquire(eddy_sem* sem, std::uint64_t n) noexcept {
     if (const int s = refusal(sem, n); s != EDDY_OK) return s;
     sem->loop->sync();
-    try {
+    bool done = false;
+    const int status = call(*sem, EDDY_ESTATE, [&] {
         auto p = sem->permits.try_acquire(static_cast<std::ptrdiff_t>(n));
-        if (!p) return EDDY_EAGAIN;
-        if (p->count() != 0) p->forget();
-        return EDDY_OK;
-    } catch (...) {
-        return eddy::capi::current_status(EDDY_ESTATE); // another loop runs here
-    }
+        done = p.has_value();
+        if (done && p->count() != 0) p->forget();
+    });
+    return status == EDDY_OK && !done ? EDDY_EAGAIN : status;
 }
 
+// EDDY_EINVAL: the count would overflow.
 int eddy_sem_release(eddy_sem* sem, std::uint64_t n) noexcept {
     if (const int s = refusal(sem, n); s != EDDY_OK) return s;
     sem->loop->sync();
-    try {
-        sem->permits.release(static_cast<std::ptrdiff_t>(n));
-    } catch (...) {
-        return eddy::capi::current_status(EDDY_EINVAL); // the count would overflow
-    }
-    sem->loop->touched();
-    return EDDY_OK;
+    return call(*sem, EDDY_EINVAL, [&] { sem->permits.release(static_cast<std::ptrdiff_t>(n)); });
 }
 
 int eddy_sem_resize(eddy_sem* sem, std::uint64_t permits) noexcept {
     if (const int s = refusal(sem, permits); s != EDDY_OK) return s;
     sem->loop->sync();
-    try {
-        sem->permits.resize(static_cast<std::ptrdiff_t>(permits));
-    } catch (...) {
-        return eddy::capi::current_status(EDDY_EINVAL);
-    }
-    sem->loop->touched();
-    return EDDY_OK;
+    return call(*sem, EDDY_EINVAL, [&] { sem->permits.resize(static_cast<std::ptrdiff_t>(permits)); });
 }

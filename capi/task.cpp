@@ -194,24 +194,25 @@ void eddy_task::run() noexcept {
     l.end_call();
     in_step = false;
     l.current = nullptr;
+    const auto refuse = [&](int status, const char* why) { fail(l.misused(status, why), why); };
     switch (how) {
     case EDDY_STEP_DONE:
         break;
     case EDDY_STEP_WAIT:
         if (awaiting) return begin_wait();
-        fail(EDDY_ESTATE, "the step function returned EDDY_STEP_WAIT without an eddy_await that said so");
+        refuse(EDDY_ESTATE, "the step function returned EDDY_STEP_WAIT without an eddy_await that said so");
         break;
     case EDDY_STEP_YIELD:
         if (!awaiting) return give_way(yield_kind);
-        fail(EDDY_ESTATE, "the step function returned EDDY_STEP_YIELD after an eddy_await that said EDDY_STEP_WAIT");
+        refuse(EDDY_ESTATE, "the step function returned EDDY_STEP_YIELD after an eddy_await that said EDDY_STEP_WAIT");
         break;
     case EDDY_STEP_PARK:
         if (!awaiting) return park();
-        fail(EDDY_ESTATE, "the step function returned EDDY_STEP_PARK after an eddy_await that said EDDY_STEP_WAIT");
+        refuse(EDDY_ESTATE, "the step function returned EDDY_STEP_PARK after an eddy_await that said EDDY_STEP_WAIT");
         break;
     default:
-        fail(EDDY_EINVAL, "the step function returned none of EDDY_STEP_DONE, EDDY_STEP_WAIT, EDDY_STEP_YIELD and "
-                          "EDDY_STEP_PARK");
+        refuse(EDDY_EINVAL, "the step function returned none of EDDY_STEP_DONE, EDDY_STEP_WAIT, EDDY_STEP_YIELD and "
+                            "EDDY_STEP_PARK");
     }
     loop->finish_later(*this);
 }
@@ -332,6 +333,7 @@ eddy_op* eddy_spawn_copy(eddy_loop* loop, eddy_step_fn step, const void* init, s
 
 int eddy_await(eddy_task* task, eddy_op* op, std::uint32_t point) noexcept {
     if (task == nullptr || !task->in_step || task->awaiting) {
+        if (task != nullptr) task->op->loop->misused(EDDY_ESTATE, "eddy_await outside of a step, or twice in one");
         eddy_unref(op);
         return EDDY_ESTATE;
     }

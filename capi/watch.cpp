@@ -80,6 +80,15 @@ void eddy_loop::say_unhandled(const eddy::capi::outcome& o, const char* op_name,
     if ((flags & EDDY_LOOP_ABORT_UNHANDLED) != 0) std::abort();
 }
 
+void eddy_loop::abort_if_misuse(int status, const char* what) const noexcept {
+    if (status != EDDY_EINVAL && status != EDDY_ESTATE && status != EDDY_EBUSY) return;
+    char text[256];
+    const bool is_known = what != nullptr && *what != '\0';
+    std::snprintf(text, sizeof text, "misuse: %s: %s", eddy_errname(status), is_known ? what : eddy_strerror(status));
+    eddy::capi::log(EDDY_LOG_MISUSE, this, text, 0);
+    std::abort();
+}
+
 void eddy_loop::say_exception(const char* what) noexcept {
     eddy::detail::report(over() == EDDY_OK ? &eddy::detail::loop_state::of(*core) : nullptr, nullptr, what,
                          std::current_exception());
@@ -96,6 +105,7 @@ int eddy_has(const char* feature) noexcept {
     if (feature == nullptr) return 0;
     for (const char* mine : {
              "offload",
+             "pools",
 #if defined(__linux__)
              "fd-only",
 #endif
@@ -200,6 +210,19 @@ int eddy_loop_get_stats(const eddy_loop* loop, eddy_loop_stats* out) noexcept {
         s.bytes = core.bytes;
     }
     return eddy::capi::write_struct(out, &s, sizeof s);
+}
+
+int eddy_sync_get_stats(const void* object, eddy_sync_stats* out) noexcept {
+    if (object == nullptr || out == nullptr) return EDDY_EINVAL;
+    const auto& o = *static_cast<const eddy::capi::object*>(object);
+    if (const auto* of_loop = dynamic_cast<const eddy::capi::loop_object*>(&o); of_loop != nullptr)
+        static_cast<void>(eddy::capi::enter(of_loop));
+    eddy_sync_stats s{};
+    try {
+        return o.tell(s) ? eddy::capi::write_struct(out, &s, sizeof s) : EDDY_EINVAL;
+    } catch (...) {
+        return eddy::capi::current_status(EDDY_EINVAL);
+    }
 }
 
 int eddy_loop_dump(eddy_loop* loop, eddy_line_fn fn, void* user) noexcept {

@@ -56,7 +56,8 @@ void virtual_loop::settle() {
     if (s.draining()) throw std::logic_error("eddy: settle() inside a running task");
     do
         s.drain();
-    while (s.has_ready() || s.next_deadline() <= s.now()); // timers that were made with a past deadline
+    while (s.has_ready() ||
+           (s.has_timers() && s.next_deadline() <= s.now())); // timers that were made with a past deadline
 }
 
 void virtual_loop::advance_by(duration d) {

@@ -4,7 +4,9 @@
 
 #include <csignal>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace eddy_test;
 using namespace std::chrono_literals;
@@ -220,4 +222,63 @@ TEST_CASE("every status has a name and a text; the system's are libuv's") {
     CHECK(std::string(eddy_version_string()) == "0.1.0");
     CHECK(eddy_version() == 0x000100);
     CHECK(eddy_abi() == 0);
+}
+
+namespace {
+
+// What the process that does it ends with.
+template <class F>
+int signal_of(F f) {
+    const pid_t child = fork();
+    if (child == 0) {
+        static_cast<void>(std::signal(SIGABRT, SIG_DFL)); // doctest's is for tests
+        eddy_set_log(EDDY_LOG_OFF, nullptr, nullptr, nullptr);
+        eddy_loop_opts o;
+        EDDY_INIT(&o);
+        o.flags = EDDY_LOOP_ABORT_MISUSE;
+        eddy_loop* l = nullptr;
+        if (eddy_loop_new(&o, &l) != EDDY_OK) _exit(1);
+        f(l);
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+}
+
+} // namespace
+
+TEST_CASE("EDDY_LOOP_ABORT_MISUSE ends the process where a status would say what was wrong, and nowhere else") {
+    CHECK(signal_of([](eddy_loop* l) {
+              const auto must = [](bool holds) {
+                  if (!holds) _exit(2);
+              };
+              eddy_mutex* m = new_mutex(l);
+              must(eddy_mutex_try_lock(m) == EDDY_OK);
+              must(eddy_mutex_try_lock(m) == EDDY_EAGAIN);
+              must(eddy_mutex_unlock(m) == EDDY_OK);
+              eddy_op* op = eddy_sleep(l, 1);
+              eddy_op_cancel(op);
+              must(eddy_loop_run_until(l, op, EDDY_FOREVER) == EDDY_ECANCELED);
+              must(eddy_loop_close(l, 0) == EDDY_OK);
+              must(eddy_mutex_unlock(m) == EDDY_ECLOSED);
+          }) == 0);
+    CHECK(signal_of([](eddy_loop* l) { eddy_mutex_unlock(new_mutex(l)); }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) {
+              eddy_op* op = eddy_sleep(l, 1);
+              eddy_unref(eddy_op_shield(static_cast<eddy_op*>(eddy_ref(op))));
+              eddy_op_then(op, [](eddy_op*, void*) {}, nullptr, nullptr);
+          }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) { eddy_spawn(l, nullptr, nullptr, nullptr); }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) { eddy_race(l, nullptr, 0); }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) { eddy_queue_done(new_queue(l)); }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) {
+              eddy_call_soon(
+                  l, [](void* loop) { eddy_loop_run(static_cast<eddy_loop*>(loop), EDDY_RUN_NOWAIT); }, l, nullptr);
+              eddy_loop_run(l, EDDY_RUN_DEFAULT);
+          }) == SIGABRT);
+    CHECK(signal_of([](eddy_loop* l) {
+              eddy_spawn(l, [](eddy_task*, void*) -> int { return 17; }, nullptr, nullptr);
+              eddy_loop_run(l, EDDY_RUN_DEFAULT);
+          }) == SIGABRT);
 }

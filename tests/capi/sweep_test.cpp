@@ -45,6 +45,35 @@ void scenario(c_loop& l) {
     CHECK(expected(eddy_sem_new(l, 1, &s)));
     CHECK(expected(eddy_event_new(l, &e)));
     CHECK(expected(eddy_mutex_new(l, &m)));
+    eddy_cond* c = nullptr;
+    eddy_barrier* b = nullptr;
+    eddy_latch* latch = nullptr;
+    eddy_shared_mutex* sm = nullptr;
+    eddy_queue* stack = nullptr;
+    CHECK(expected(m == nullptr ? EDDY_OK : eddy_cond_new(m, &c)));
+    CHECK(expected(eddy_barrier_new(l, 1, &b)));
+    CHECK(expected(eddy_latch_new(l, 1, &latch)));
+    CHECK(expected(eddy_shared_mutex_new(l, &sm)));
+    eddy_queue_opts last_first;
+    EDDY_INIT(&last_first);
+    last_first.order = EDDY_QUEUE_LIFO;
+    last_first.drop = &count_drop;
+    CHECK(expected(eddy_queue_new_opts(l, &last_first, &stack)));
+    if (m != nullptr) CHECK(eddy_mutex_try_lock(m) == EDDY_OK);
+    {
+        held notified(c == nullptr ? nullptr : eddy_op_timeout(eddy_cond_wait(c), EDDY_MS(1)));
+        held arrived(b == nullptr ? nullptr : eddy_barrier_wait(b));
+        held counted(latch == nullptr ? nullptr : eddy_latch_wait(latch));
+        held reads(sm == nullptr ? nullptr : eddy_shared_mutex_lock_shared(sm));
+        held writes(sm == nullptr ? nullptr : eddy_shared_mutex_lock(sm));
+        if (sm != nullptr) CHECK(expected(eddy_shared_mutex_try_lock_shared(sm) == EDDY_EAGAIN ? 0 : EDDY_ENOMEM));
+        if (latch != nullptr) CHECK(eddy_latch_count_down(latch, 1) == EDDY_OK);
+        for (eddy_op* op : {static_cast<eddy_op*>(notified), static_cast<eddy_op*>(arrived),
+                            static_cast<eddy_op*>(counted), static_cast<eddy_op*>(reads)})
+            CHECK(expected(l.until(op)));
+        // Without memory for the wait, the lock was kept; however it ended, it is held.
+        if (m != nullptr) CHECK(eddy_mutex_unlock(m) == EDDY_OK);
+    }
     trace t{};
     getter get{q, &t, 1, 3, 0, 0};
     held task(q == nullptr ? nullptr : eddy_spawn(l, &getter_step, &get, &count_drop));
@@ -87,7 +116,8 @@ void scenario(c_loop& l) {
         CHECK(expected(l.until(op)));
     static_cast<void>(eddy_loop_run(l, EDDY_RUN_DEFAULT));
     for (void* o : {static_cast<void*>(q), static_cast<void*>(g), static_cast<void*>(s), static_cast<void*>(e),
-                    static_cast<void*>(m)})
+                    static_cast<void*>(m), static_cast<void*>(c), static_cast<void*>(b), static_cast<void*>(latch),
+                    static_cast<void*>(sm), static_cast<void*>(stack)})
         eddy_unref(o);
 }
 
