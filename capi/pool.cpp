@@ -30,6 +30,16 @@ eddy::detail::worker_pool::plan plan_of(const eddy_pool_opts& o, const eddy_pool
     return p;
 }
 
+// Joins the threads.
+void* end_pool(void* pool) noexcept {
+    auto* const p = static_cast<eddy_pool*>(pool);
+    void* const user = p->user;
+    const eddy_free_fn drop = p->drop;
+    delete p;
+    call_free(drop, user);
+    return nullptr;
+}
+
 } // namespace
 } // namespace eddy::capi
 
@@ -40,21 +50,13 @@ eddy_pool::~eddy_pool() { threads->destroy(); }
 
 // The threads are joined, which one of them can't do: abandoned code has come back after its loop was closed.
 void eddy_pool::last_released() noexcept {
-    const auto end = [](void* p) noexcept -> void* {
-        auto* const self = static_cast<eddy_pool*>(p);
-        void* const user = self->user;
-        const eddy_free_fn drop = self->drop;
-        delete self;
-        eddy::capi::call_free(drop, user);
-        return nullptr;
-    };
     if (eddy::capi::here != this) {
-        end(this);
+        static_cast<void>(eddy::capi::end_pool(this));
         return;
     }
     const eddy::detail::signals_blocked around;
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, end, this) == 0)
+    if (pthread_create(&thread, nullptr, &eddy::capi::end_pool, this) == 0)
         pthread_detach(thread);
     else
         eddy::capi::log(EDDY_LOG_ERROR, nullptr, "a thread pool is lost: there is no thread to wait for its threads",
