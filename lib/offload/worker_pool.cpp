@@ -3,7 +3,6 @@
 #include "core/fork.hpp"
 #include "offload/job_link.hpp"
 
-#include <csignal>
 #include <cstdio>
 
 namespace eddy::detail {
@@ -11,13 +10,6 @@ namespace eddy::detail {
 namespace {
 constinit thread_local job_context* current_job = nullptr;
 } // namespace
-
-signals_blocked::signals_blocked() noexcept {
-    sigset_t every;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before_);
-}
-signals_blocked::~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 running_job::running_job(job_context* c) noexcept : before_(std::exchange(current_job, c)) {}
 running_job::~running_job() { current_job = before_; }
@@ -58,7 +50,7 @@ loss worker_pool::submit(thread_job& j, as how) noexcept {
     j.queued = true;
     queue_.push_back(j);
     ++queued_;
-    work_.notify_one();
+    wake_one();
     return loss::none;
 }
 
@@ -184,6 +176,7 @@ void worker_pool::live(seat& mine) noexcept {
     // From here on nobody counts on us.
     --threads_;
     --idle_;
+    wake_one();
     if (mine.next != nullptr) mine.next->prev = mine.prev;
     (mine.prev != nullptr ? mine.prev->next : seats_) = mine.next;
     if (plan_.on_stop) {
@@ -221,6 +214,7 @@ bool worker_pool::begin(lock_type& lock) noexcept {
     }
     --threads_;
     --idle_;
+    wake_one();
     return false;
 }
 
@@ -236,12 +230,27 @@ void worker_pool::leave(lock_type& lock) noexcept {
 }
 
 bool worker_pool::wait_for_work(lock_type& lock) {
-    const auto ready = [this] { return queued_ != 0 || closed_; };
-    if (plan_.linger == duration::max())
-        work_.wait(lock, ready);
-    else
-        work_.wait_for(lock, plan_.linger, ready);
+    const bool for_ever = plan_.linger > duration::max() / 2;
+    const auto until = std::chrono::steady_clock::now() + (for_ever ? duration::zero() : plan_.linger);
+    for (bool in_time = true; in_time && queued_ == 0 && !closed_;) {
+        ++sleeping_;
+        if (for_ever)
+            work_.wait(lock);
+        else
+            in_time = work_.wait_until(lock, until) == std::cv_status::no_timeout;
+        // Whoever is up first is the one that was called, whether it slept on for ever or its time was over.
+        --(called_ != 0 ? called_ : sleeping_);
+    }
     return queued_ != 0;
+}
+
+// Under the lock. One at a time: the one that is called calls the next when it finds more than one job, so that many
+// jobs at once, which few threads can do, do not cost the loop a system call each.
+void worker_pool::wake_one() noexcept {
+    if (queued_ == 0 || sleeping_ == 0 || called_ != 0) return;
+    --sleeping_;
+    ++called_;
+    work_.notify_one();
 }
 
 thread_job* worker_pool::take_next(seat& mine) noexcept {
@@ -250,6 +259,7 @@ thread_job* worker_pool::take_next(seat& mine) noexcept {
     --idle_;
     ++busy_;
     mine.job = &pop();
+    wake_one();
     return mine.job;
 }
 

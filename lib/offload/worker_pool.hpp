@@ -12,6 +12,7 @@
 #include <eddy/offload/job.hpp>
 #include <eddy/offload/thread_pool.hpp>
 
+#include "core/signals_blocked.hpp"
 #include "offload/returns.hpp"
 
 #include <chrono>
@@ -22,17 +23,6 @@
 #include <vector>
 
 namespace eddy::detail {
-
-// Signals belong to the program's threads.
-class signals_blocked {
-public:
-    signals_blocked() noexcept;
-    ~signals_blocked();
-    signals_blocked(const signals_blocked&) = delete;
-
-private:
-    sigset_t before_;
-};
 
 // While it is there, from_thread speaks for this job on this thread.
 class running_job {
@@ -119,6 +109,7 @@ private:
     bool begin(lock_type& lock) noexcept;
     void leave(lock_type& lock) noexcept;
     bool wait_for_work(lock_type& lock);
+    void wake_one() noexcept;
     thread_job* take_next(seat& mine) noexcept;
     void free(seat& mine) noexcept;
     thread_job& pop() noexcept;
@@ -139,9 +130,11 @@ private:
     seat* seats_ = nullptr;
     std::size_t queued_ = 0;
     std::size_t reserved_ = 0;
-    std::size_t threads_ = 0; // that look for work, or will
-    std::size_t alive_ = 0;   // that have not ended
-    std::size_t idle_ = 0;    // waiting, or on the way there
+    std::size_t threads_ = 0;  // that look for work, or will
+    std::size_t alive_ = 0;    // that have not ended
+    std::size_t idle_ = 0;     // waiting, or on the way there
+    std::size_t sleeping_ = 0; // of the idle, those that sleep and were not called
+    std::size_t called_ = 0;   // of the idle, those that wake up
     std::size_t busy_ = 0;
     std::size_t blocked_ = 0; // of the busy
     std::size_t abandoned_ = 0;
