@@ -188,6 +188,7 @@ void offload_lane::withdraw(offload_job& job) noexcept {
     for (collect_all(); job.at != offload_job::stage::finished; collect_all())
         std::this_thread::sleep_for(std::chrono::microseconds(100));
     job_list::unlink(job);
+    --outstanding_;
     job.at = offload_job::stage::idle;
 }
 

@@ -8,51 +8,11 @@
 #include <eddy/sync/queue.hpp>
 #include <eddy/sync/shared_mutex.hpp>
 
+#include "support/foreign.hpp"
 #include "sync/support.hpp"
 
 using namespace eddy;
 using namespace eddy_test;
-
-namespace {
-
-// An operation with a wait kind of its own, waiting in a scope of its own below the loop's root.
-template <class Op>
-class foreign {
-public:
-    template <class... Args>
-    explicit foreign(loop& l, Args&&... args) : op(std::in_place, std::forward<Args>(args)...) {
-        engine::open_scope(place, l.detail_state().root);
-        context c;
-        c.where = &place;
-        op->bind(c);
-        if (op->start()) return;
-        static_cast<engine::waiter&>(*op).kind = &kind;
-        op->suspend(this);
-    }
-    foreign(const foreign&) = delete;
-    ~foreign() {
-        op.reset();
-        engine::unlink_scope(place);
-    }
-    engine::scope place;
-    std::optional<Op> op;
-    int resumed = 0;
-
-private:
-    static void resume_it(engine::runnable& r) noexcept {
-        auto& w = static_cast<engine::waiter&>(r);
-        engine::loop_core::begin_resume(w);
-        ++static_cast<foreign*>(w.target)->resumed;
-    }
-    static constexpr engine::wait_kind make_kind() noexcept {
-        engine::wait_kind k = Op::kind;
-        k.resume = &resume_it;
-        return k;
-    }
-    static constexpr engine::wait_kind kind = make_kind();
-};
-
-} // namespace
 
 TEST_CASE("a foreign waiter and a coroutine wait for one mutex and one queue, in order") {
     eddy_test::run([]() -> task<> {
