@@ -1,6 +1,7 @@
 #include <eddy/core/run.hpp>
 
 #include "core/state.hpp"
+#include "core/uv_pool.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -8,11 +9,24 @@
 
 namespace eddy {
 
+run_options& run_options::uv_threadpool_size(std::ptrdiff_t n) {
+    constexpr std::ptrdiff_t most = 1024; // libuv's
+    if (n < 1 || n > most)
+        throw std::logic_error("eddy: run_options::uv_threadpool_size(" + std::to_string(n) +
+                               "): libuv's pool has 1 to " + std::to_string(most) + " threads");
+    uv_threads_ = n;
+    return *this;
+}
+
 namespace detail {
 
 void run_access::check_outside() {
     if (loop::try_current() != nullptr)
         throw std::logic_error("eddy: run() inside a running loop; co_await the task instead");
+}
+
+void run_access::start_pool(const run_options& o) {
+    if (const std::ptrdiff_t n = o.uv_threadpool_size(); n != 0) start_uv_pool(static_cast<unsigned>(n));
 }
 
 void run_access::run_main_record(loop& l, engine::task_record& main, const run_options& o) {

@@ -10,7 +10,4 @@ namespace eddy::detail {
 // has not been taken.
 [[nodiscard]] loss run_on_helper(thread_job& job) noexcept;
 
-// Any thread: 0 when the system would let this process have `n` more threads of `stack` bytes at once, else UV_EAGAIN.
-[[nodiscard]] int probe_threads(unsigned n, unsigned long stack) noexcept;
-
 } // namespace eddy::detail

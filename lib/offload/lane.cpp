@@ -1,11 +1,12 @@
 #include "offload/lane.hpp"
 
+#include "core/fork.hpp"
+#include "core/uv_pool.hpp"
 #include "offload/helper_threads.hpp"
 #include "offload/job_link.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <thread>
 
 namespace eddy::detail {
@@ -19,25 +20,12 @@ constexpr std::int64_t ns_of_quick_call = 20'000;
 
 std::int64_t time_now() noexcept { return static_cast<std::int64_t>(uv_hrtime()); }
 
-// Threads of libuv's pool that run one of our calls which waits for a loop.
-std::atomic<unsigned> blocked_drainers{0};
-
-// All lanes, for those who block. Recursive: letting go of a lane may destroy it.
-struct lane_registry {
-    std::recursive_mutex guard;
-    std::vector<offload_lane*> lanes;
-};
-lane_registry& registry() {
-    static lane_registry& r = *new lane_registry; // detached threads outlive static objects
-    return r;
-}
-
 // What this thread works for, and whether it is one of libuv's.
 thread_local offload_lane* working_for = nullptr;
 thread_local bool is_helper = false;
 
 void help_all() noexcept {
-    lane_registry& all = registry();
+    lane_registry& all = lanes_of_process();
     const std::lock_guard lock(all.guard);
     // Backwards: a lane that goes when we let go of it is taken out, and moves only those behind it.
     for (std::size_t i = all.lanes.size(); i-- > 0;)
@@ -50,8 +38,8 @@ void on_blocking(bool begin) noexcept {
     if (is_helper) {
         working_for->helper_blocks(begin);
     } else if (!begin) {
-        blocked_drainers.fetch_sub(1);
-    } else if (blocked_drainers.fetch_add(1) + 1 >= offload_lane::pool_size()) {
+        lanes_of_process().blocked.fetch_sub(1);
+    } else if (lanes_of_process().blocked.fetch_add(1) + 1 >= uv_pool_size()) {
         help_all();
     }
 }
@@ -75,25 +63,18 @@ private:
 
 } // namespace
 
-unsigned offload_lane::pool_size() noexcept {
-    // As libuv reads it, once.
-    static const unsigned size = [] {
-        const char* asked = std::getenv("UV_THREADPOOL_SIZE");
-        if (asked == nullptr) return 4u;
-        return static_cast<unsigned>(std::clamp(std::strtol(asked, nullptr, 10), 1L, 1024L));
-    }();
-    return size;
-}
+lane_registry& lanes_of_process() { return of_this_process<lane_registry>(); }
 
 offload_lane::offload_lane(loop_state& l) : returns(l.hub), loop_(&l), uv_(l.uv->uv()) {
     fire = [](engine::timer& t) noexcept { static_cast<offload_lane&>(t).bring_home(); };
-    lane_registry& all = registry();
+    lane_registry& all = lanes_of_process();
     const std::lock_guard lock(all.guard);
     all.lanes.push_back(this);
 }
 
 offload_lane::~offload_lane() {
-    lane_registry& all = registry();
+    if (hub_->born_in != fork_generation()) return; // stands in the parent's
+    lane_registry& all = lanes_of_process();
     const std::lock_guard lock(all.guard);
     std::erase(all.lanes, this);
 }
@@ -156,14 +137,14 @@ void offload_lane::publish() noexcept {
     }
     // Many quick calls: drainers stand in libuv's queue beyond its threads, which else would sleep and be woken for
     // each.
-    unsigned most = pool_size();
+    unsigned most = uv_pool_size();
     if (quick_.load(std::memory_order_relaxed)) most += std::min((tail - head_.load()) / calls_a_turn, most);
     while (has_queued() && in_flight_ < most && in_flight_ < outstanding_) {
         drainer* d = spare_drainer();
         if (d == nullptr) break;
         submit(*d);
     }
-    if (blocked_drainers.load() >= pool_size()) [[unlikely]]
+    if (lanes_of_process().blocked.load() >= uv_pool_size()) [[unlikely]]
         help();
 }
 
@@ -277,7 +258,7 @@ constexpr thread_job_kind offload_lane::helping{
 void offload_lane::help() noexcept {
     {
         const std::lock_guard lock(helpers_guard_);
-        if (!has_queued() || helpers_ != helpers_blocked_ || blocked_drainers.load() < pool_size()) return;
+        if (!has_queued() || helpers_ != helpers_blocked_ || lanes_of_process().blocked.load() < uv_pool_size()) return;
         ++helpers_;
     }
     if (auto* h = new (std::nothrow) helper; h != nullptr) {

@@ -20,6 +20,7 @@
 #include "offload/worker_pool.hpp"
 
 #include <array>
+#include <mutex>
 #include <vector>
 
 namespace eddy::detail {
@@ -45,8 +46,6 @@ public:
     // One more thread, where all that could empty the ring wait for a loop.
     void help() noexcept;
     void helper_blocks(bool begin) noexcept;
-
-    [[nodiscard]] static unsigned pool_size() noexcept;
 
 private:
     struct alignas(64) drainer {
@@ -99,5 +98,13 @@ private:
     unsigned helpers_blocked_ = 0;
     done_stack helpers_done_;
 };
+
+// All lanes of a process, for functions that block. Recursive: letting go of a lane may destroy it.
+struct lane_registry {
+    std::recursive_mutex guard;
+    std::vector<offload_lane*> lanes;
+    std::atomic<unsigned> blocked{0}; // threads of libuv's pool that run one of our calls which waits for a loop
+};
+lane_registry& lanes_of_process();
 
 } // namespace eddy::detail

@@ -1,6 +1,6 @@
 #include <eddy/offload/offload.hpp>
 
-#include "offload/helper_threads.hpp"
+#include "core/uv_pool.hpp"
 #include "offload/job_link.hpp"
 #include "offload/lane.hpp"
 #include "offload/simulated.hpp"
@@ -11,14 +11,10 @@ namespace eddy::detail {
 
 namespace {
 
-// libuv makes the threads of its pool at the first request, and aborts the process when it gets fewer than it wants.
 void check_pool() {
-    constexpr unsigned long stack_of_libuv = 8ul << 20;
     static std::atomic<pid_t> checked_in{0}; // libuv makes them anew after a fork
     if (checked_in.load(std::memory_order_relaxed) == getpid()) return;
-    if (const int error = probe_threads(offload_lane::pool_size(), stack_of_libuv); error != 0)
-        throw uv_error(error, "eddy: the " + std::to_string(offload_lane::pool_size()) +
-                                  " threads of libuv's pool can't be made for offload()");
+    check_uv_threads(uv_pool_size(), "offload()");
     checked_in.store(getpid(), std::memory_order_relaxed);
 }
 

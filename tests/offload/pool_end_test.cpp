@@ -4,6 +4,7 @@
 #include "offload/aside.hpp"
 #include "offload/gate.hpp"
 #include "support/check.hpp"
+#include "support/sanitizers.hpp"
 
 #include <atomic>
 #include <string>
@@ -22,18 +23,6 @@ using eddy_test::joined;
 using eddy_test::run_real;
 using eddy_test::text_of;
 using eddy_test::until_arrived;
-
-// The sanitizers need address space without end.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define EDDY_TEST_LIMITS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define EDDY_TEST_LIMITS 0
-#endif
-#endif
-#ifndef EDDY_TEST_LIMITS
-#define EDDY_TEST_LIMITS 1
-#endif
 
 namespace {
 
@@ -310,7 +299,8 @@ TEST_CASE("TH-8 where the system makes no thread at all, the call says so, and t
     });
 }
 
-#if EDDY_TEST_LIMITS
+// The sanitizers need address space without end.
+#if !EDDY_TEST_ASAN && !EDDY_TEST_TSAN
 TEST_CASE("a pool gets one thread and no other" * doctest::skip()) {
     run_real([]() -> task<void> {
         thread_pool pool(8, thread_pool_options().stack_size(64 << 20));

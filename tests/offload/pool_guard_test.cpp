@@ -4,7 +4,8 @@
 #include <eddy/core/run.hpp>
 #include <eddy/flow/settle.hpp>
 
-#include "offload/helper_threads.hpp"
+#include "core/uv_pool.hpp"
+#include "support/sanitizers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,18 +16,7 @@
 #include <uv.h>
 
 // The sanitizers need address space without end.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define EDDY_TEST_LIMITS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define EDDY_TEST_LIMITS 0
-#endif
-#endif
-#ifndef EDDY_TEST_LIMITS
-#define EDDY_TEST_LIMITS 1
-#endif
-
-#if EDDY_TEST_LIMITS
+#if !EDDY_TEST_ASAN && !EDDY_TEST_TSAN
 
 using eddy::offload;
 using eddy::task;

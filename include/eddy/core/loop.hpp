@@ -81,12 +81,20 @@ public:
         shutdown_timeout_ = detail::to_duration(d);
         return *this;
     }
+    // Threads of libuv's pool, which offload(), files and DNS share: 1 to 1024, else std::logic_error. By default
+    // as many as UV_THREADPOOL_SIZE says in the environment, or 4. libuv counts them once, so run() makes them before
+    // it does anything else, and sets UV_THREADPOOL_SIZE, for child processes too: call it while no other thread looks
+    // at the environment. run() throws std::logic_error when the pool has another size and has started (by an earlier
+    // run(), or by libuv elsewhere in the program), uv_error (UV_EAGAIN) when the system has not so many threads.
+    run_options& uv_threadpool_size(std::ptrdiff_t n);
     [[nodiscard]] bool handle_sigint() const noexcept { return handle_sigint_; }
     [[nodiscard]] duration shutdown_timeout() const noexcept { return shutdown_timeout_; }
+    [[nodiscard]] std::ptrdiff_t uv_threadpool_size() const noexcept { return uv_threads_; }
 
 private:
     bool handle_sigint_ = true;
     duration shutdown_timeout_ = std::chrono::seconds(5);
+    std::ptrdiff_t uv_threads_ = 0;
 };
 
 // Live figures of a loop; all zero when its tasks have ended, but for the totals.
@@ -186,6 +194,8 @@ namespace detail {
 struct run_access {
     // std::logic_error when a loop runs on this thread.
     static void check_outside();
+    // What run_options::uv_threadpool_size() asks for.
+    static void start_pool(const run_options& o);
     // Runs `main` on a fresh loop: SIGINT, deadlock, leftovers. Throws for the loop's own reasons.
     static void run_main_record(loop& l, engine::task_record& main, const run_options& o);
     static engine::task_record& prepare(engine::task_record& r) noexcept {

@@ -11,10 +11,12 @@ int main_status(std::exception_ptr e) noexcept;
 
 // Makes a loop on this thread, runs the task and everything it spawned, closes the loop. Tasks still alive when the
 // main task ends are cancelled and awaited. Gives the task's value or throws its exception; `interrupted` after SIGINT;
-// `deadlock_error` when nothing can ever wake it; std::logic_error when a loop runs on this thread already.
+// `deadlock_error` when nothing can ever wake it; std::logic_error when a loop runs on this thread already, and what
+// run_options::uv_threadpool_size() throws; the task has not begun then.
 template <class T>
 T run(task<T> main, run_options options = {}) {
     detail::run_access::check_outside();
+    detail::run_access::start_pool(options);
     loop l;
     detail::record_guard r(detail::run_access::prepare(
         detail::spawn_record<T>(detail::root_of(l), std::move(main), nullptr, std::source_location::current())));

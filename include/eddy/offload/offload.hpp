@@ -3,10 +3,10 @@
 //     auto call = offload([&] { return checksum(file); });
 //     auto sum = co_await call;
 //
-// offload() uses libuv's pool (UV_THREADPOOL_SIZE threads, 4 by default), which file and DNS requests share. So that
-// they get their turn, eddy hands a thread back to libuv after a millisecond or 64 calls, and asks for it again. A call
-// that blocks for long holds one of those few threads all the time: use offload_abandon(), which has threads of its
-// own, for calls that may hang.
+// offload() uses libuv's pool (4 threads, or run_options::uv_threadpool_size()), which file and DNS requests share. So
+// that they get their turn, eddy hands a thread back to libuv after a millisecond or 64 calls, and asks for it again. A
+// call that blocks for long holds one of those few threads all the time: use offload_abandon(), which has threads of
+// its own, for calls that may hang.
 //
 // On a loop with simulated time the function runs on the loop's thread, at a later step.
 #pragma once
