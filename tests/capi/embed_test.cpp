@@ -1,5 +1,6 @@
 // Loops in other loops, fork, options, and watching what goes on.
 #include "fixture.hpp"
+#include "support/sanitizers.hpp"
 
 #include <eddy/eddy.hpp>
 
@@ -281,14 +282,7 @@ TEST_CASE("an allocator of the program: asked for what the loop needs, and given
     CHECK(bytes == 0);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define BLOCKS_ARE_MALLOCED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BLOCKS_ARE_MALLOCED
-#endif
-#endif
-#ifndef BLOCKS_ARE_MALLOCED
+#if !EDDY_TEST_ASAN // where each block is malloced
 
 namespace {
 struct many {

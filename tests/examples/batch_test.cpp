@@ -1,5 +1,6 @@
 // The example `batch`, as a user meets it: real commands, real files, real signals.
 #include "examples/shell.hpp"
+#include "support/sanitizers.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -64,16 +65,7 @@ double seconds_of(const std::function<void()>& f) {
 using strings = std::vector<std::string>;
 
 // Sanitizers need memory of their own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define EDDY_TEST_SANITIZED
-#endif
-#endif
-#if defined(EDDY_TEST_SANITIZED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
+constexpr bool sanitized = EDDY_TEST_ASAN || EDDY_TEST_TSAN;
 
 } // namespace
 
