@@ -9,6 +9,7 @@
 #include <eddy/core/clock.hpp>
 #include <eddy/core/error.hpp>
 #include <eddy/core/error_context.hpp>
+#include <eddy/core/log.hpp>
 #include <eddy/core/loop.hpp>
 #include <eddy/core/operation.hpp>
 #include <eddy/core/outcome.hpp>

@@ -8,13 +8,6 @@ namespace eddy::detail {
 
 namespace {
 
-// file.cpp:12, without the folders that the compiler was given.
-std::string place(const std::source_location& at) {
-    std::string_view file = at.file_name();
-    if (const auto slash = file.find_last_of('/'); slash != std::string_view::npos) file.remove_prefix(slash + 1);
-    return std::string(file) + ":" + std::to_string(at.line());
-}
-
 // The innermost scope of a task that is no task itself.
 engine::scope& innermost(engine::task_record& r) noexcept {
     engine::scope* s = &r;
@@ -61,7 +54,7 @@ void state_of(engine::task_record& r, std::ostream& out, int indent) {
         const promise_base& p = std::coroutine_handle<promise_base>::from_address(frame).promise();
         if (n < most) {
             pad();
-            out << "    at " << place(p.at) << "\n";
+            out << "    at " << place_of(p.at) << "\n";
         } else if (n == most) {
             pad();
             out << "    …\n";
@@ -88,9 +81,22 @@ int depth_below(const engine::scope& s, const engine::scope& top) noexcept {
 
 } // namespace
 
+std::string place_of(const std::source_location& at) {
+    std::string_view file = at.file_name();
+    if (const auto slash = file.find_last_of('/'); slash != std::string_view::npos) file.remove_prefix(slash + 1);
+    return std::string(file) + ":" + std::to_string(at.line());
+}
+
+const std::source_location* await_site(engine::task_record& r) noexcept {
+    if (!r.vtable->is_coroutine || r.has(engine::scope::unstarted)) return nullptr;
+    const engine::waiter* leaf = innermost(r).wait();
+    if (leaf == nullptr || leaf->target == nullptr) return nullptr;
+    return &std::coroutine_handle<promise_base>::from_address(leaf->target).promise().at;
+}
+
 void dump_task(engine::task_record& r, std::ostream& out, int indent) {
     out << std::string(static_cast<std::size_t>(indent), ' ') << "#" << r.id << " " << name_of(r);
-    if (r.spawned_at.line() != 0) out << " (spawned at " << place(r.spawned_at) << ")";
+    if (r.spawned_at.line() != 0) out << " (spawned at " << place_of(r.spawned_at) << ")";
     if (const char* group = group_of(r); group != nullptr) out << "  in group '" << group << "'";
     state_of(r, out, indent);
 }

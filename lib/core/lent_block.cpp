@@ -1,8 +1,7 @@
 #include <eddy/core/lent_block.hpp>
 
+#include "core/log.hpp"
 #include "core/state.hpp"
-
-#include <cstdio>
 
 namespace eddy::detail {
 
@@ -35,7 +34,7 @@ void close_lent(loop_state& l) noexcept {
     while (l.lent != nullptr) {
         l.io().poll(tell_at);
         if (l.lent == nullptr || l.now() < tell_at) continue;
-        std::fputs("eddy: a loop can't be closed yet: it waits for a process or request that has not ended\n", stderr);
+        log(log_level::warning, "a loop can't be closed yet: it waits for a process or request that has not ended");
         tell_at = l.now() + patience;
     }
 }

@@ -1,10 +1,10 @@
 #include <eddy/core/loop.hpp>
 #include <eddy/core/remote.hpp>
 
+#include "core/log.hpp"
 #include "core/state.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <uv.h>
@@ -79,10 +79,12 @@ void throw_no_loop(const char* what) { throw no_running_loop(what); }
 void leave_loop_of_parent() noexcept {
     running_loop = nullptr;
     live_loops.clear();
+    open_log_after_fork();
 }
 
 void check_open(loop& l, const char* what) {
     check_process(*l.detail_state().hub, what);
+    check_thread(l.detail_state(), what);
     if (l.detail_state().closed) throw closed(std::string("eddy: ") + what + " on a loop that is closed");
 }
 
@@ -95,7 +97,10 @@ clock::time_point clock::now() noexcept {
 
 loop::loop() : loop(detail::make_uv_state(nullptr, engine::allocator::system())) {}
 loop::loop(uv_loop_s* adopted) : loop(detail::make_uv_state(adopted, engine::allocator::system())) {}
-loop::loop(std::unique_ptr<detail::loop_state> state) : state_(std::move(state)) { state_->self = this; }
+loop::loop(std::unique_ptr<detail::loop_state> state) : state_(std::move(state)) {
+    state_->self = this;
+    if (detail::debug_wanted()) set_debug(true);
+}
 
 loop::~loop() {
     detail::loop_state& s = *state_;
@@ -105,14 +110,14 @@ loop::~loop() {
     }
     const bool adopted = s.uv != nullptr && s.uv->adopted();
     if (s.draining()) {
-        std::fputs("eddy: a loop was destroyed by code that it runs\n", stderr);
+        detail::log(log_level::misuse, "a loop was destroyed by code that it runs");
         std::terminate();
     }
     if (s.c_face != nullptr) s.c_face->close(!adopted); // its open ops and tasks end
     if (adopted && s.live_tasks != 0) {
-        std::fprintf(stderr,
-                     "eddy: ~loop on an adopted uv_loop_t with %zu live tasks; call shutdown(f) and wait for f first\n",
-                     s.live_tasks);
+        detail::log_as(log_level::misuse,
+                       "~loop on an adopted uv_loop_t with %zu live tasks; call shutdown(f) and wait for f first",
+                       s.live_tasks);
         std::terminate();
     }
     if (s.live_tasks != 0) detail::shut_down(s, run_options().shutdown_timeout());
@@ -153,10 +158,12 @@ uv_loop_s* loop::uv() {
 clock::time_point loop::now() noexcept { return clock::time_point(duration(state_->now())); }
 
 exception_handler loop::set_exception_handler(exception_handler f) {
+    detail::check_thread(*state_, "set_exception_handler");
     return std::exchange(state_->handler, std::move(f));
 }
 
 std::vector<any_task_handle> loop::all_tasks() {
+    detail::check_thread(*state_, "all_tasks");
     std::vector<any_task_handle> found;
     engine::scope& root = state_->root;
     for (engine::scope* s = engine::next_in_tree(root, root, true); s != nullptr;
@@ -166,11 +173,15 @@ std::vector<any_task_handle> loop::all_tasks() {
     return found;
 }
 
-void loop::dump_tasks(std::ostream& out) { detail::dump(*state_, out); }
+void loop::dump_tasks(std::ostream& out) {
+    detail::check_thread(*state_, "dump_tasks");
+    detail::dump(*state_, out);
+}
 
 loop_statistics loop::statistics() noexcept { return state_->statistics(); }
 
 void loop::shutdown(std::function<void()> done) {
+    detail::check_thread(*state_, "shutdown");
     engine::cancel_scope_tree(state_->root, engine::why::shutdown);
     if (!done) {
         detail::notice(*this);

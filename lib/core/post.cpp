@@ -29,6 +29,7 @@ bool post_to_hub(loop_hub& hub, std::function<void()> f) {
         const std::unique_ptr<posted> mine(static_cast<posted*>(&m));
         const locals_scope locals(std::move(mine->locals));
         try {
+            const slow_section watched("post");
             mine->f();
         } catch (...) {
             loop* l = loop::try_current();

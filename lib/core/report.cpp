@@ -1,7 +1,6 @@
 // Where exceptions go that nobody will receive.
+#include "core/log.hpp"
 #include "core/state.hpp"
-
-#include <cstdio>
 
 namespace eddy::detail {
 
@@ -21,8 +20,7 @@ std::string describe(std::exception_ptr e) {
 namespace {
 
 void default_handler(const error_context& c) {
-    std::string line = "eddy: ";
-    line.append(c.message);
+    std::string line(c.message);
     if (c.task_id != 0) {
         line += " (task '";
         line.append(c.task_name);
@@ -31,8 +29,7 @@ void default_handler(const error_context& c) {
             line += std::string(", spawned at ") + c.spawn_site.file_name() + ":" + std::to_string(c.spawn_site.line());
         line += ")";
     }
-    line += ": " + describe(c.exception) + "\n";
-    std::fputs(line.c_str(), stderr);
+    log(log_level::error, line + ": " + describe(c.exception));
 }
 
 } // namespace
@@ -65,7 +62,7 @@ void report(loop_state* l, engine::task_record* r, std::string_view message, std
         }
         default_handler(c);
     } catch (...) {
-        std::fputs("eddy: an exception could not be reported: out of memory\n", stderr);
+        log(log_level::error, "an exception could not be reported: out of memory");
     }
 }
 

@@ -31,6 +31,7 @@ void run_access::start_pool(const run_options& o) {
 
 void run_access::run_main_record(loop& l, engine::task_record& main, const run_options& o) {
     loop_state& s = l.detail_state();
+    if (o.debug().has_value()) l.set_debug(*o.debug());
     const sigint_guard sigint(s.io(), o.handle_sigint());
     std::exception_ptr why;
     try {

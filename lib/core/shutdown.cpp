@@ -1,7 +1,7 @@
 // The end of a loop: cancel, join, and after a while tell about what does not end and destroy it.
+#include "core/log.hpp"
 #include "core/state.hpp"
 
-#include <cstdio>
 #include <sstream>
 
 namespace eddy::detail {
@@ -38,11 +38,13 @@ engine::task_record* next_victim(engine::scope& top) noexcept {
 void tell_leftover(engine::task_record& r, const char* what) noexcept {
     try {
         std::ostringstream text;
-        text << "eddy: " << what << "\n";
+        text << what << "\n";
         dump_task(r, text, 2);
-        std::fputs(text.str().c_str(), stderr);
+        std::string message = text.str();
+        message.pop_back(); // the last newline
+        log(log_level::error, message);
     } catch (...) {
-        std::fputs("eddy: a task did not end at shutdown\n", stderr);
+        log(log_level::error, "a task did not end at shutdown");
     }
 }
 

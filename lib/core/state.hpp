@@ -4,6 +4,7 @@
 #include <eddy/core/lent_block.hpp>
 #include <eddy/core/loop.hpp>
 
+#include "core/debug.hpp"
 #include "core/fork.hpp"
 #include "driver/sim_driver.hpp"
 #include "driver/uv_driver.hpp"
@@ -76,6 +77,8 @@ struct loop_state : engine::loop_core { // virtual: testing::virtual_loop adds t
     std::shared_ptr<returns> returned; // offload/returns.hpp
     std::shared_ptr<loop_part> c_face; // eddy_loop (capi/), where C++ code made one for this loop
     exception_handler handler;
+    std::unique_ptr<debug_watch> debug;     // made when debug mode is first switched on
+    std::atomic<bool> checks_thread{false}; // debug mode is on
     timer_call* calls = nullptr;
     std::unordered_map<engine::scope*, std::unique_ptr<stop_entry>> stop_sources;
     lent_block* lent = nullptr;
@@ -108,6 +111,14 @@ bool is_alive(const engine::loop_core* l) noexcept;
 void report(loop_state* l, engine::task_record* r, std::string_view message, std::exception_ptr e) noexcept;
 // One line on standard error: text and what the exception says.
 std::string describe(std::exception_ptr e);
+// file.cpp:12, without the folders that the compiler was given.
+std::string place_of(const std::source_location& at);
+// Where the task waits, or stands ready to go on; null when it does neither, or is not of the C++ face.
+const std::source_location* await_site(engine::task_record& r) noexcept;
+// EDDY_DEBUG is set, and not to 0.
+bool debug_wanted() noexcept;
+// In the child of a fork: a thread that is not there may have held the log's lock.
+void open_log_after_fork() noexcept;
 void dump(engine::loop_core& l, std::ostream& out);
 void dump_task(engine::task_record& r, std::ostream& out, int indent);
 // Cancels everything under the root and runs the loop until it has ended; after `limit` destroys what can be destroyed.

@@ -91,6 +91,12 @@ bool cancel_task(engine::task_record& r, const cancel_reason& reason) noexcept {
     return true;
 }
 
+bool cancel_by_handle(engine::task_record& r, const cancel_reason& reason) {
+    if (r.has(engine::scope::finished)) return false; // its loop may have gone
+    check_thread(loop_state::of(*r.loop), "cancel() of a task handle");
+    return cancel_task(r, reason);
+}
+
 std::exception_ptr exception_of(engine::task_record& r) {
     result_slot& s = slot_of(r);
     r.flags |= engine::scope::observed;
@@ -103,10 +109,15 @@ void apply(engine::task_record& r, const spawn_options& o) {
     if (o.exception_handler()) extension_of(r).handler = o.exception_handler();
 }
 
-void begin_record(engine::runnable& start) noexcept {
+const engine::task_record& record_of_start(const engine::runnable& start) noexcept {
     // `start` is the union member of the record's scope.
-    auto* s = reinterpret_cast<engine::scope*>(reinterpret_cast<char*>(&start) - offsetof(engine::scope, start));
-    auto& r = static_cast<engine::task_record&>(*s);
+    const auto* s =
+        reinterpret_cast<const engine::scope*>(reinterpret_cast<const char*>(&start) - offsetof(engine::scope, start));
+    return static_cast<const engine::task_record&>(*s);
+}
+
+void begin_record(engine::runnable& start) noexcept {
+    auto& r = const_cast<engine::task_record&>(record_of_start(start));
     engine::loop_core& l = *r.loop;
     r.flags &= ~std::uint32_t{engine::scope::unstarted};
     ::new (&r.live) engine::scope_body{};

@@ -131,6 +131,14 @@ void loop_core::run_one(runnable& r) noexcept {
     }
 }
 
+void loop_core::run_hooked() noexcept {
+    runnable* const r = pick();
+    if (r == nullptr) return;
+    if (watch_ != nullptr) watch_->begins(*watch_, *r);
+    run_one(*r);
+    if (watch_ != nullptr) watch_->ended(*watch_);
+}
+
 void loop_core::refresh_clock() noexcept {
     since_clock_ = 0;
     now_ = driver_->now();
@@ -146,8 +154,8 @@ void loop_core::run_tick() noexcept {
     while (!current_->empty()) {
         if (hooks_ == nullptr) [[likely]]
             run_one(*current_->pop_front());
-        else if (runnable* r = pick(); r != nullptr)
-            run_one(*r);
+        else
+            run_hooked();
         if (++since_clock_ >= clock_budget) [[unlikely]] {
             resumptions_ += since_clock_;
             since_poll_ += since_clock_;
@@ -224,8 +232,16 @@ bool pool_fault(void* hooks_pointer, std::size_t size) noexcept {
 }
 } // namespace
 
+const hooks loop_core::no_hooks;
+
+void loop_core::watch_steps(step_watch* w) noexcept {
+    watch_ = w;
+    if (w != nullptr && hooks_ == nullptr) hooks_ = &no_hooks;
+    if (w == nullptr && hooks_ == &no_hooks) hooks_ = nullptr;
+}
+
 void loop_core::set_hooks(const hooks* h) noexcept {
-    hooks_ = h;
+    hooks_ = h != nullptr || watch_ == nullptr ? h : &no_hooks;
     if (h != nullptr && h->fault != nullptr)
         pool_->set_fault(&pool_fault, const_cast<hooks*>(h));
     else

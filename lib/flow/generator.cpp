@@ -1,6 +1,7 @@
 #include <eddy/flow/generator.hpp>
 
-#include <cstdio>
+#include "core/log.hpp"
+
 #include <string>
 
 namespace eddy::detail {
@@ -10,10 +11,10 @@ void throw_generator_busy(const char* what) {
 }
 
 void tell_generator_in_use(const std::source_location& at) noexcept {
-    std::fprintf(stderr,
-                 "eddy: a generator was destroyed while its next() was awaited (it stands at %s:%u); it goes on to its "
-                 "next value and ends there\n",
-                 at.file_name(), static_cast<unsigned>(at.line()));
+    log_as(log_level::misuse,
+           "a generator was destroyed while its next() was awaited (it stands at %s:%u); it goes on to its next value "
+           "and ends there",
+           at.file_name(), static_cast<unsigned>(at.line()));
 }
 
 } // namespace eddy::detail

@@ -2,6 +2,7 @@
 #include <eddy/flow/finally.hpp>
 #include <eddy/flow/group_base.hpp>
 
+#include "core/log.hpp"
 #include "core/state.hpp"
 
 #include <algorithm>
@@ -20,8 +21,8 @@ namespace detail {
 
 child_group::~child_group() {
     if (live_children != 0) {
-        std::fprintf(stderr, "eddy: a task group was destroyed with %u live children\n",
-                     static_cast<unsigned>(live_children));
+        log_as(log_level::misuse, "a task group was destroyed with %u live children",
+               static_cast<unsigned>(live_children));
         std::terminate();
     }
     close();

@@ -3,10 +3,10 @@
 #include <eddy/core/promise.hpp>
 #include <eddy/core/run.hpp>
 
+#include "core/log.hpp"
 #include "core/state.hpp"
 #include "offload/worker_pool.hpp"
 
-#include <cstdio>
 #include <future>
 #include <thread>
 
@@ -89,7 +89,7 @@ loop_thread::~loop_thread() {
         return;
     }
     if (std::this_thread::get_id() == state_->id && !state_->closed) {
-        std::fputs("eddy: a loop_thread was destroyed on its own thread\n", stderr);
+        detail::log(log_level::misuse, "a loop_thread was destroyed on its own thread");
         std::terminate();
     }
     close();

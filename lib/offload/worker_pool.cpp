@@ -1,9 +1,10 @@
 #include "offload/worker_pool.hpp"
 
 #include "core/fork.hpp"
+#include "core/log.hpp"
 #include "offload/job_link.hpp"
 
-#include <cstdio>
+#include <csignal>
 
 namespace eddy::detail {
 
@@ -311,7 +312,7 @@ void worker_pool::join_last() noexcept {
 void worker_pool::destroy() noexcept {
     if (!is_of_this_process()) return; // its threads are the parent's
     if (here != nullptr && here->pool == this) {
-        std::fprintf(stderr, "eddy: thread pool '%s' was destroyed on one of its own threads\n", plan_.name.c_str());
+        log_as(log_level::misuse, "thread pool '%s' was destroyed on one of its own threads", plan_.name.c_str());
         std::terminate();
     }
     thread_job* lost = nullptr;
@@ -330,8 +331,8 @@ void worker_pool::destroy() noexcept {
     if (n != 0) {
         loop* const l = loop::try_current();
         if (l == nullptr || !root_of(*l).has(engine::scope::cancelled))
-            std::fprintf(stderr, "eddy: thread pool '%s' was destroyed while %zu calls were queued\n",
-                         plan_.name.c_str(), n);
+            log_as(log_level::misuse, "thread pool '%s' was destroyed while %zu calls were queued", plan_.name.c_str(),
+                   n);
     }
     while (lost != nullptr) {
         thread_job& j = *std::exchange(lost, lost->after);

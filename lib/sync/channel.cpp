@@ -1,8 +1,8 @@
 #include <eddy/sync/channel.hpp>
 
+#include "core/log.hpp"
 #include "core/state.hpp"
 
-#include <cstdio>
 #include <string>
 #include <utility>
 
@@ -198,9 +198,8 @@ void channel_core::detach() noexcept {
                 quiet = false;
         }
     if (!quiet)
-        std::fprintf(stderr,
-                     "eddy: a channel was destroyed while somebody waited for it: %zu to receive, %zu to send\n",
-                     receivers_.size(), senders_.size());
+        log_as(log_level::misuse, "a channel was destroyed while somebody waited for it: %zu to receive, %zu to send",
+               receivers_.size(), senders_.size());
     settle_all(engine::status::object_destroyed);
 }
 

@@ -3,10 +3,12 @@
 #include <eddy/core/loop.hpp>
 #include <eddy/sync/condition.hpp>
 
+#include "core/log.hpp"
+#include "core/state.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdarg>
-#include <cstdio>
 #include <limits>
 #include <string>
 
@@ -104,6 +106,7 @@ void throw_negative(const char* what, std::ptrdiff_t value) {
 void check_running_loop(const engine::loop_core& bound, const char* what) {
     loop* const l = loop::try_current();
     if (l != nullptr && root_of(*l).loop != &bound) throw_other_loop(what);
+    check_thread(loop_state::of(const_cast<engine::loop_core&>(bound)), what);
 }
 
 const engine::task_record* running_task() noexcept {
@@ -122,8 +125,11 @@ bool announce_destroyed(const char* what, std::initializer_list<waiting_line*> l
     if (first == nullptr) return false;
     if (first->where->loop->root.has(engine::scope::cancelled)) return true;
     const wait_text text(*first);
-    std::fprintf(stderr, "eddy: %s was destroyed while somebody waited for it: %s", what, text.c_str());
-    n == 1 ? std::fputs("\n", stderr) : std::fprintf(stderr, " and %zu more\n", n - 1);
+    if (n == 1)
+        log_as(log_level::misuse, "%s was destroyed while somebody waited for it: %s", what, text.c_str());
+    else
+        log_as(log_level::misuse, "%s was destroyed while somebody waited for it: %s and %zu more", what, text.c_str(),
+               n - 1);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <vector>
 
 struct uv_loop_s;
@@ -87,12 +88,19 @@ public:
     // at the environment. run() throws std::logic_error when the pool has another size and has started (by an earlier
     // run(), or by libuv elsewhere in the program), uv_error (UV_EAGAIN) when the system has not so many threads.
     run_options& uv_threadpool_size(std::ptrdiff_t n);
+    // Debug mode (loop::set_debug), on or off whatever EDDY_DEBUG says. Default: as EDDY_DEBUG says.
+    run_options& debug(bool on) noexcept {
+        debug_ = on;
+        return *this;
+    }
     [[nodiscard]] bool handle_sigint() const noexcept { return handle_sigint_; }
     [[nodiscard]] duration shutdown_timeout() const noexcept { return shutdown_timeout_; }
+    [[nodiscard]] std::optional<bool> debug() const noexcept { return debug_; }
     [[nodiscard]] std::ptrdiff_t uv_threadpool_size() const noexcept { return uv_threads_; }
 
 private:
     bool handle_sigint_ = true;
+    std::optional<bool> debug_;
     duration shutdown_timeout_ = std::chrono::seconds(5);
     std::ptrdiff_t uv_threads_ = 0;
 };
@@ -167,8 +175,17 @@ public:
     timer_handle call_at(clock::time_point t, std::function<void()> f);
 
     // Called for every exception that nobody will receive; returns the handler before. Null restores the default, one
-    // line on standard error.
+    // line in the log (log.hpp), which is standard error unless set_log() says otherwise.
     exception_handler set_exception_handler(exception_handler f);
+
+    // Debug mode, also switched on by the environment variable EDDY_DEBUG (set, and not to 0) for every loop that is
+    // made. It logs (log.hpp) steps that held the loop for `slow_step` or longer, with the task and the co_await lines
+    // between which it did, and tasks that were dropped before anybody had awaited or spawned them; what belongs to the
+    // loop's thread is a std::logic_error on others: spawn, call_soon, call_later, call_at, cancel of a handle, waking
+    // those who wait at a primitive. Costs two looks at the clock for a step; nothing when it is off. Loop thread only.
+    // std::logic_error when `slow_step` is negative; std::bad_alloc.
+    void set_debug(bool on, duration slow_step = std::chrono::milliseconds(100));
+    [[nodiscard]] bool debug() const noexcept;
 
     // Live tasks in order of creation.
     [[nodiscard]] std::vector<any_task_handle> all_tasks();

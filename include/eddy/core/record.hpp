@@ -49,6 +49,8 @@ std::string name_of(const engine::task_record& r);
 cancel_reason reason_of(const engine::task_record& r);
 // Cancels with a reason; keeps the text where there is memory for it. False when it had ended.
 bool cancel_task(engine::task_record& r, const cancel_reason& reason) noexcept;
+// The same; std::logic_error in debug mode on another thread than the loop's.
+bool cancel_by_handle(engine::task_record& r, const cancel_reason& reason);
 // The exception of a failed or cancelled task, as whoever awaits it gets it; null when it has a value.
 std::exception_ptr exception_of(engine::task_record& r);
 void apply(engine::task_record& r, const spawn_options& o);
@@ -60,6 +62,7 @@ void start_record(engine::task_record& r) noexcept;
 void destroy_record_frames(engine::task_record& r) noexcept;
 void about_to_dispose(engine::task_record& r) noexcept;
 void begin_record(engine::runnable& start) noexcept;
+const engine::task_record& record_of_start(const engine::runnable& start) noexcept;
 inline constexpr engine::wait_kind start_kind{
     .name = "start", .outside = false, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &begin_record};
 

@@ -56,6 +56,8 @@ struct value_slot<void> : result_slot {};
 
 [[noreturn]] void bad_coroutine_frame(const std::source_location& at) noexcept;
 void store_current_exception(result_slot& slot) noexcept;
+// Destroys a frame that was never run; told of in debug mode.
+void drop_unawaited(void* frame) noexcept;
 // Destroys a suspended chain from its leaf to (and with) the frame that fills `top`.
 void destroy_chain(result_slot& top, engine::waiter* leaf) noexcept;
 
@@ -235,13 +237,13 @@ public:
     task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
     task& operator=(task&& other) noexcept {
         if (this != &other) {
-            if (valid()) handle_.destroy();
+            if (valid()) detail::drop_unawaited(handle_.address());
             handle_ = std::exchange(other.handle_, nullptr);
         }
         return *this;
     }
     ~task() {
-        if (valid()) handle_.destroy();
+        if (valid()) detail::drop_unawaited(handle_.address());
     }
 
     // False when moved from, awaited, or made without memory.
@@ -285,6 +287,7 @@ struct task_access {
 
 template <class T>
 task<T> task_promise<T>::get_return_object(std::source_location here) noexcept {
+    at = here;
     return task_access::make<T>(handle_of(*this, here));
 }
 template <class T>
@@ -292,6 +295,7 @@ task<T> task_promise<T>::get_return_object_on_allocation_failure() noexcept {
     return task_access::without_memory<T>();
 }
 inline task<void> task_promise<void>::get_return_object(std::source_location here) noexcept {
+    at = here;
     return task_access::make<void>(handle_of(*this, here));
 }
 inline task<void> task_promise<void>::get_return_object_on_allocation_failure() noexcept {

@@ -22,8 +22,9 @@ public:
         return record_ != nullptr && record_->has(engine::scope::ended_cancelled);
     }
     // Asks the task to end: its next checkpoint, or the one it waits in, throws `cancelled`. Takes effect later, never
-    // before this returns. False when the task has ended. Idempotent; the first reason wins. Loop thread only.
-    bool cancel(const cancel_reason& reason = {}) { return record_ != nullptr && cancel_task(*record_, reason); }
+    // before this returns. False when the task has ended. Idempotent; the first reason wins. Loop thread only
+    // (debug mode: std::logic_error elsewhere).
+    bool cancel(const cancel_reason& reason = {}) { return record_ != nullptr && cancel_by_handle(*record_, reason); }
     [[nodiscard]] std::string name() const { return record_ == nullptr ? std::string() : name_of(*record_); }
     // Unique in its loop, counted from 1; 0 for an empty handle.
     [[nodiscard]] std::uint64_t id() const noexcept { return record_ == nullptr ? 0 : record_->id; }

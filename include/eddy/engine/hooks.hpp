@@ -21,4 +21,10 @@ struct hooks {
     bool (*fault)(void* user, std::size_t size) noexcept = nullptr;
 };
 
+// Told of everything that the drain loop runs: debug mode (lib/core/debug.cpp). Must not run user code.
+struct step_watch {
+    void (*begins)(step_watch&, const runnable&) noexcept = nullptr;
+    void (*ended)(step_watch&) noexcept = nullptr;
+};
+
 } // namespace eddy::engine

@@ -144,7 +144,9 @@ public:
     }
 
     void set_hooks(const hooks* h) noexcept;
-    [[nodiscard]] const hooks* current_hooks() const noexcept { return hooks_; }
+    // nullptr: nobody. Costs nothing while nobody watches.
+    void watch_steps(step_watch* w) noexcept;
+    [[nodiscard]] const hooks* current_hooks() const noexcept { return hooks_ == &no_hooks ? nullptr : hooks_; }
 
     [[nodiscard]] loop_statistics statistics() noexcept;
     [[nodiscard]] pool& memory() noexcept { return *pool_; }
@@ -181,11 +183,14 @@ private:
     void run_tick() noexcept;
     void refresh_clock() noexcept;
     runnable* pick() noexcept;
+    void run_hooked() noexcept;
     static void finish_thunk(void* record) noexcept;
 
     driver* driver_;
     pool* pool_;
+    static const hooks no_hooks; // so that whoever only watches steps costs no test of its own
     const hooks* hooks_ = nullptr;
+    step_watch* watch_ = nullptr; // hooks_ is not null while there is one
     continuation after_;
     runnable_list lists_[2];
     runnable_list* ready_ = &lists_[0];   // what the next tick runs
