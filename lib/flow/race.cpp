@@ -1,12 +1,9 @@
 #include <eddy/flow/race.hpp>
 
-#include <algorithm>
-
 namespace eddy::detail {
 
 void race_group::on_first_done(child_group& g, engine::task_record& r) noexcept {
     auto& self = static_cast<race_group&>(g);
-    std::erase(self.undoable, &r);
     // Cancelled from outside: nobody has won.
     if (self.winner.valid() || (r.has(engine::scope::ended_cancelled) && self.has(engine::scope::cancelled))) {
         if (r.has(engine::scope::failed) && self.winner.valid() && !r.has(engine::scope::observed)) {
@@ -32,7 +29,8 @@ void race_group::end_losers() noexcept {
     // where the operation itself waits: coroutines inside it (timeout(d, task), finally, groups) end by themselves.
     for (bool again = true; again;) {
         again = false;
-        for (engine::task_record* loser : undoable) {
+        for (const any_task_handle& h : undoable) {
+            engine::task_record* const loser = h.detail_record();
             engine::scope* s = loser;
             while (s->first_child() != nullptr && !s->has(engine::scope::is_group))
                 s = s->first_child();
@@ -40,9 +38,8 @@ void race_group::end_losers() noexcept {
             if (s->has(engine::scope::is_group) || w == nullptr || w->state != engine::wait_state::ready) continue;
             if (w->target != slot_of(*loser).child) continue;
             loser->flags |= engine::scope::abandoned;
-            loser->loop->finish(*loser); // calls us again, and takes it off the list
+            loser->loop->finish(*loser); // calls on_first_done; what is undone may be granted to another loser
             again = true;
-            break;
         }
     }
 }

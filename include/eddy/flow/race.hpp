@@ -30,7 +30,8 @@ public:
     bool only_success = false; // first_success(): a failure does not win
     std::size_t failures = 0;  // of those that a cancellation did not end
     // Operations (not tasks): a loser that was granted something in the winner's tick is undone, not resumed.
-    std::vector<engine::task_record*> undoable;
+    // All of them, also those that have ended: taking each off would make large races quadratic.
+    std::vector<any_task_handle> undoable;
 
 private:
     static void on_first_done(child_group& g, engine::task_record& r) noexcept;
@@ -70,7 +71,7 @@ protected:
     template <class T, class A>
     task_handle<T> add(A&& a) {
         auto h = spawn_handle<T>(this->children_, std::forward<A>(a), this->at_);
-        if constexpr (is_undoable<A>) this->children_.undoable.push_back(h.detail_record());
+        if constexpr (is_undoable<A>) this->children_.undoable.emplace_back(*h.detail_record());
         return h;
     }
 
