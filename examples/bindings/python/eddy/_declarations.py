@@ -28,6 +28,7 @@ EDDY_EDEADLK = -10015
 EDDY_EUSER = -20000
 EDDY_FOREVER = 18446744073709551615
 EDDY_LOOP_FD_ONLY = 1
+EDDY_LOOP_ABORT_MISUSE = 4
 EDDY_LOOP_ABORT_UNHANDLED = 8
 EDDY_RUN_DEFAULT = 0
 EDDY_RUN_ONCE = 1
@@ -42,6 +43,13 @@ EDDY_STEP_YIELD = 2
 EDDY_STEP_PARK = 3
 EDDY_STEP_READY = 4
 EDDY_GATHER_KEEP_GOING = 1
+EDDY_QUEUE_FIFO = 0
+EDDY_QUEUE_LIFO = 1
+EDDY_QUEUE_PRIORITY = 2
+EDDY_SYNC_LOCKED = 1
+EDDY_SYNC_CLOSED = 2
+EDDY_SYNC_BROKEN = 4
+EDDY_SYNC_SET = 8
 EDDY_WORK_ABANDON = 1
 EDDY_LOG_OFF = 0
 EDDY_LOG_MISUSE = 1
@@ -66,6 +74,22 @@ class eddy_loop_opts(Structure):
     pass
 
 
+class eddy_queue_opts(Structure):
+    pass
+
+
+class eddy_sync_stats(Structure):
+    pass
+
+
+class eddy_pool_opts(Structure):
+    pass
+
+
+class eddy_pool_stats(Structure):
+    pass
+
+
 class eddy_log_record(Structure):
     pass
 
@@ -82,6 +106,7 @@ eddy_free_fn = CFUNCTYPE(None, c_void_p)
 eddy_call_fn = CFUNCTYPE(None, c_void_p)
 eddy_done_fn = CFUNCTYPE(None, c_void_p, c_void_p)
 eddy_step_fn = CFUNCTYPE(c_int, c_void_p, c_void_p)
+eddy_compare_fn = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p)
 eddy_work_fn = CFUNCTYPE(c_int, c_void_p, c_void_p)
 eddy_log_fn = CFUNCTYPE(None, POINTER(eddy_log_record), c_void_p)
 eddy_line_fn = CFUNCTYPE(None, c_char_p, c_void_p)
@@ -103,6 +128,51 @@ eddy_loop_opts._fields_ = [
     ("uv_probe", CFUNCTYPE(None)),
     ("uv_version", c_uint32),
     ("uv_loop_size", c_uint32),
+]
+
+eddy_queue_opts._fields_ = [
+    ("size", c_uint32),
+    ("order", c_uint32),
+    ("capacity", c_uint64),
+    ("item_free", eddy_free_fn),
+    ("compare", eddy_compare_fn),
+    ("user", c_void_p),
+    ("drop", eddy_free_fn),
+]
+
+eddy_sync_stats._fields_ = [
+    ("size", c_uint32),
+    ("flags", c_uint32),
+    ("count", c_uint64),
+    ("limit", c_uint64),
+    ("waiting", c_uint64),
+    ("waiting_writers", c_uint64),
+    ("waiting_joins", c_uint64),
+    ("unfinished", c_uint64),
+]
+
+eddy_pool_opts._fields_ = [
+    ("size", c_uint32),
+    ("flags", c_uint32),
+    ("threads", c_uint32),
+    ("queue_limit", c_uint32),
+    ("stack_size", c_uint64),
+    ("name", c_char_p),
+    ("thread_start", CFUNCTYPE(None, c_void_p)),
+    ("thread_stop", CFUNCTYPE(None, c_void_p)),
+    ("user", c_void_p),
+    ("drop", eddy_free_fn),
+    ("idle_timeout", c_uint64),
+]
+
+eddy_pool_stats._fields_ = [
+    ("size", c_uint32),
+    ("flags", c_uint32),
+    ("threads", c_uint64),
+    ("busy", c_uint64),
+    ("abandoned", c_uint64),
+    ("queued", c_uint64),
+    ("waiting", c_uint64),
 ]
 
 eddy_log_record._fields_ = [
@@ -224,6 +294,7 @@ FUNCTIONS = (
     ("eddy_queue_size", c_size_t, c_void_p),
     ("eddy_queue_done", c_int, c_void_p),
     ("eddy_queue_join", c_void_p, c_void_p),
+    ("eddy_queue_new_opts", c_int, c_void_p, POINTER(eddy_queue_opts), POINTER(c_void_p)),
     ("eddy_mutex_new", c_int, c_void_p, POINTER(c_void_p)),
     ("eddy_mutex_lock", c_void_p, c_void_p),
     ("eddy_mutex_try_lock", c_int, c_void_p),
@@ -238,6 +309,27 @@ FUNCTIONS = (
     ("eddy_event_set", None, c_void_p),
     ("eddy_event_clear", None, c_void_p),
     ("eddy_event_is_set", c_int, c_void_p),
+    ("eddy_cond_new", c_int, c_void_p, POINTER(c_void_p)),
+    ("eddy_cond_wait", c_void_p, c_void_p),
+    ("eddy_cond_notify", c_int, c_void_p, c_size_t),
+    ("eddy_barrier_new", c_int, c_void_p, c_size_t, POINTER(c_void_p)),
+    ("eddy_barrier_wait", c_void_p, c_void_p),
+    ("eddy_barrier_reset", None, c_void_p),
+    ("eddy_barrier_abort", None, c_void_p),
+    ("eddy_latch_new", c_int, c_void_p, c_uint64, POINTER(c_void_p)),
+    ("eddy_latch_wait", c_void_p, c_void_p),
+    ("eddy_latch_count_down", c_int, c_void_p, c_uint64),
+    ("eddy_latch_count", c_uint64, c_void_p),
+    ("eddy_shared_mutex_new", c_int, c_void_p, POINTER(c_void_p)),
+    ("eddy_shared_mutex_lock", c_void_p, c_void_p),
+    ("eddy_shared_mutex_try_lock", c_int, c_void_p),
+    ("eddy_shared_mutex_unlock", c_int, c_void_p),
+    ("eddy_shared_mutex_lock_shared", c_void_p, c_void_p),
+    ("eddy_shared_mutex_try_lock_shared", c_int, c_void_p),
+    ("eddy_shared_mutex_unlock_shared", c_int, c_void_p),
+    ("eddy_sync_get_stats", c_int, c_void_p, POINTER(eddy_sync_stats)),
+    ("eddy_pool_new", c_int, POINTER(eddy_pool_opts), POINTER(c_void_p)),
+    ("eddy_pool_get_stats", c_int, c_void_p, POINTER(eddy_pool_stats)),
     ("eddy_offload", c_void_p, c_void_p, c_void_p, eddy_work_fn, c_void_p, eddy_free_fn, c_uint32),
     ("eddy_work_cancelled", c_int, c_void_p),
     ("eddy_work_set", None, c_void_p, c_void_p, eddy_free_fn, c_int64),
