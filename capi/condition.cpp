@@ -64,6 +64,8 @@ struct cond_op final : private with_lock, eddy::capi::leaf_op<wait_operation, lo
     void begin() noexcept { begin_wait(); }
 
 private:
+    // Its task has to find the lock in its hands.
+    [[nodiscard]] bool can_be_undone() const noexcept override { return false; }
     void let_go() noexcept override {
         base::let_go();
         mine = eddy::mutex::guard();

@@ -169,6 +169,8 @@ struct eddy_op : eddy::capi::loop_object {
 
     // Giving way is part of it, though it is done (a sleep of no length).
     [[nodiscard]] virtual bool yields() const noexcept { return false; }
+    // False: a task that is cancelled takes what it awaited all the same.
+    [[nodiscard]] virtual bool can_be_undone() const noexcept { return true; }
     // "queue.get", for dumps.
     [[nodiscard]] virtual const char* kind_name() const noexcept = 0;
     // EDDY_KIND_…

@@ -261,7 +261,7 @@ void eddy_task::op_finished(eddy_op& o) noexcept {
     engine::loop_core::begin_resume(wait);
     bool request = std::exchange(asked, false) || has(engine::scope::interrupt);
     flags &= ~std::uint32_t{engine::scope::interrupt};
-    if (request && std::exchange(yielding, false) && o.undo()) {
+    if (request && std::exchange(yielding, false) && o.can_be_undone() && o.undo()) {
         request = false;
     } else {
         o.look();

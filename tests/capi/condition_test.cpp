@@ -158,3 +158,44 @@ TEST_CASE("condition: keeps its mutex; dropped or closed while somebody waits") 
         m.drop();
     }
 }
+
+TEST_CASE("CV-3 condition: a task that is cancelled at a forced yield has the lock that its finished wait was given") {
+    struct state {
+        eddy_op* finished;
+        eddy_mutex* mutex;
+        int i;
+        int status;
+        int unlocked;
+    };
+    c_loop l;
+    held m(new_mutex(l));
+    held c(new_cond(m));
+    REQUIRE(eddy_mutex_try_lock(m) == EDDY_OK);
+    eddy_op* const wait = eddy_cond_wait(c);
+    REQUIRE(eddy_mutex_try_lock(m) == EDDY_OK);
+    CHECK(eddy_cond_notify(c, 1) == EDDY_OK);
+    CHECK(eddy_mutex_unlock(m) == EDDY_OK);
+    l.settle();
+    state s{wait, m, 0, EDDY_EUSER, EDDY_EUSER};
+    const eddy_step_fn step = [](eddy_task* task, void* user) -> int {
+        auto& me = *static_cast<state*>(user);
+        if (eddy_task_point(task) != 2) {
+            eddy_op_cancel(eddy_task_op(task));
+            // The 128th ready await in a row has to yield.
+            for (; me.i < 127; ++me.i) {
+                eddy_op* const p = eddy_promise(eddy_task_loop(task), nullptr, nullptr, nullptr);
+                eddy_promise_resolve(p, nullptr, nullptr, 0);
+                if (eddy_await(task, p, 1) == EDDY_STEP_WAIT) return EDDY_STEP_WAIT;
+            }
+            if (eddy_await(task, std::exchange(me.finished, nullptr), 2) == EDDY_STEP_WAIT) return EDDY_STEP_WAIT;
+        }
+        me.status = eddy_task_status(task);
+        me.unlocked = eddy_mutex_unlock(me.mutex);
+        return EDDY_STEP_DONE;
+    };
+    held task(eddy_spawn(l, step, &s, nullptr));
+    CHECK(l.until(task) == EDDY_OK);
+    CHECK(s.status == EDDY_OK);
+    CHECK(s.unlocked == EDDY_OK);
+    CHECK(stats_of(m).flags == 0);
+}

@@ -176,3 +176,26 @@ TEST_CASE("a race where one argument can't become a task") {
         CHECK_THROWS_AS((void)[&] { auto moved = std::move(op); }(), std::logic_error);
     });
 }
+
+// With a search for each that ends, or a new start after each loser, this would take five thousand million steps.
+TEST_CASE("a race of 100,000 operations ends: each loser costs the same, however many there are") {
+    eddy_test::run([]() -> task<> {
+        constexpr std::size_t many = 100'000;
+        using operation = decltype(sleep(1ms));
+        std::vector<operation> all;
+        all.reserve(many);
+        for (std::size_t i = 0; i < many; ++i)
+            all.push_back(sleep(i == many / 2 ? 1ms : 5ms));
+        const auto began = clock::now();
+        const auto first = co_await race(std::move(all));
+        CHECK(first.index == many / 2);
+        CHECK(clock::now() - began == 1ms);
+        // All of them in the winner's tick: granted, and undone.
+        std::vector<operation> same;
+        same.reserve(many);
+        for (std::size_t i = 0; i < many; ++i)
+            same.push_back(sleep(1ms));
+        const auto of_same = co_await race(std::move(same));
+        CHECK(of_same.index == 0);
+    });
+}
