@@ -29,13 +29,13 @@ void close_lent(loop_state& l) noexcept {
         if (!own) b->give_back();
         b = next;
     }
-    constexpr std::int64_t patience = 5'000'000'000;
-    std::int64_t tell_at = l.now() + patience;
+    constexpr std::chrono::seconds patience{5};
+    std::int64_t tell_at = saturating_add(l.now(), patience); // simulated time may be at its end
     while (l.lent != nullptr) {
         l.io().poll(tell_at);
         if (l.lent == nullptr || l.now() < tell_at) continue;
         log(log_level::warning, "a loop can't be closed yet: it waits for a process or request that has not ended");
-        tell_at = l.now() + patience;
+        tell_at = saturating_add(l.now(), patience);
     }
 }
 
