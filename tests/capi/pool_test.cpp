@@ -33,13 +33,13 @@ struct hooks {
     }
 };
 
-struct job {
+struct pool_job {
     std::atomic<bool> go{false};
     std::atomic<bool> started{false};
     std::atomic<bool> saw_cancel{false};
     std::thread::id on;
     static int run(eddy_work* work, void* user) {
-        auto* j = static_cast<job*>(user);
+        auto* j = static_cast<pool_job*>(user);
         j->started = true;
         while (!j->go)
             std::this_thread::yield();
@@ -50,11 +50,6 @@ struct job {
     }
 };
 
-eddy_loop* new_loop() {
-    eddy_loop* l = nullptr;
-    REQUIRE(eddy_loop_new(nullptr, &l) == EDDY_OK);
-    return l;
-}
 eddy_pool_stats stats_of(const eddy_pool* p) {
     eddy_pool_stats s;
     EDDY_INIT(&s);
@@ -72,16 +67,16 @@ TEST_CASE("pool: calls run on its threads, in order; one that is cancelled in th
     hooks h;
     held p(h.make(1));
     eddy_loop* l = new_loop();
-    job first;
-    job second;
-    job third;
+    pool_job first;
+    pool_job second;
+    pool_job third;
     second.go = third.go = true;
     dropped() = 0;
-    held a(eddy_offload(l, p, &job::run, &first, &count_drop, 0));
+    held a(eddy_offload(l, p, &pool_job::run, &first, &count_drop, 0));
     turn_until(l, first.started);
-    held b(eddy_offload(l, p, &job::run, &second, &count_drop, 0));
-    held c(eddy_offload(l, p, &job::run, &third, &count_drop, 0));
-    held d(eddy_offload(l, p, &job::run, &third, &count_drop, EDDY_WORK_ABANDON));
+    held b(eddy_offload(l, p, &pool_job::run, &second, &count_drop, 0));
+    held c(eddy_offload(l, p, &pool_job::run, &third, &count_drop, 0));
+    held d(eddy_offload(l, p, &pool_job::run, &third, &count_drop, EDDY_WORK_ABANDON));
     CHECK(stats_of(p).busy == 1);
     CHECK(stats_of(p).queued == 3);
     eddy_op_cancel(b);
@@ -113,16 +108,16 @@ TEST_CASE("TH-5 pool: cancelled while it runs, told and waited for, or given up"
     hooks h;
     held p(h.make(2));
     eddy_loop* l = new_loop();
-    job told;
-    held a(eddy_offload(l, p, &job::run, &told, nullptr, 0));
+    pool_job told;
+    held a(eddy_offload(l, p, &pool_job::run, &told, nullptr, 0));
     turn_until(l, told.started);
     eddy_op_cancel(a);
     CHECK(eddy_loop_run_until(l, a, EDDY_MS(2)) == EDDY_PENDING);
     told.go = true;
     CHECK(eddy_loop_run_until(l, a, EDDY_FOREVER) == EDDY_OK);
     CHECK(told.saw_cancel);
-    job left;
-    held b(eddy_offload(l, p, &job::run, &left, nullptr, EDDY_WORK_ABANDON));
+    pool_job left;
+    held b(eddy_offload(l, p, &pool_job::run, &left, nullptr, EDDY_WORK_ABANDON));
     turn_until(l, left.started);
     eddy_op_cancel(b);
     CHECK(eddy_loop_run_until(l, b, EDDY_FOREVER) == EDDY_ECANCELED);
@@ -143,11 +138,11 @@ TEST_CASE("TH-5 pool: cancelled while it runs, told and waited for, or given up"
 TEST_CASE("pool: several loops and a simulated one use it; a hook that throws fails the call") {
     hooks h;
     held p(h.make(0));
-    job j;
+    pool_job j;
     j.go = true;
     eddy_loop* loops[] = {new_loop(), new_loop()};
     for (eddy_loop* l : loops) {
-        held op(eddy_offload(l, p, &job::run, &j, nullptr, 0));
+        held op(eddy_offload(l, p, &pool_job::run, &j, nullptr, 0));
         CHECK(eddy_loop_run_until(l, op, EDDY_FOREVER) == EDDY_OK);
         op.drop();
         CHECK(eddy_loop_close(l, 0) == EDDY_OK);
@@ -155,7 +150,7 @@ TEST_CASE("pool: several loops and a simulated one use it; a hook that throws fa
     }
     c_loop simulated;
     for (const std::uint32_t flags : {0u, std::uint32_t{EDDY_WORK_ABANDON}}) {
-        held op(eddy_offload(simulated, p, &job::run, &j, nullptr, flags));
+        held op(eddy_offload(simulated, p, &pool_job::run, &j, nullptr, flags));
         CHECK(simulated.until(op) == EDDY_OK);
         CHECK(j.on == std::this_thread::get_id());
     }
@@ -168,7 +163,7 @@ TEST_CASE("pool: several loops and a simulated one use it; a hook that throws fa
     held broken(made);
     eddy_loop* l = new_loop();
     for (const std::uint32_t flags : {0u, std::uint32_t{EDDY_WORK_ABANDON}}) {
-        held op(eddy_offload(l, broken, &job::run, &j, nullptr, flags));
+        held op(eddy_offload(l, broken, &pool_job::run, &j, nullptr, flags));
         CHECK(eddy_loop_run_until(l, op, EDDY_FOREVER) == EDDY_EEXCEPTION);
         CHECK(std::string(eddy_op_message(op)) == "no VM");
     }

@@ -15,7 +15,7 @@ eddy_loop* new_test_loop(std::uint64_t seed = 0) {
     REQUIRE(eddy_test_loop_new(seed, &l) == EDDY_OK);
     return l;
 }
-void close(eddy_loop* l) {
+void close_test_loop(eddy_loop* l) {
     CHECK(eddy_loop_close(l, 0) == EDDY_OK);
     eddy_unref(l);
 }
@@ -49,7 +49,7 @@ TEST_CASE("test loop: time moves only when told, and then past everything that f
     CHECK(eddy_loop_fd(l) == EDDY_ENOTSUP);
     CHECK(eddy_test_advance(l, EDDY_FOREVER) == EDDY_OK);
     fd.drop();
-    close(l);
+    close_test_loop(l);
 }
 
 TEST_CASE("test loop: a seed is an order, the same each time, and others are others") {
@@ -62,7 +62,7 @@ TEST_CASE("test loop: a seed is an order, the same each time, and others are oth
             CHECK(eddy_op_then(p, &append, &order, nullptr) == EDDY_OK);
         }
         CHECK(eddy_test_settle(l) == EDDY_OK);
-        close(l);
+        close_test_loop(l);
         return order;
     };
     CHECK(order_of(0) == "abcdef");
@@ -97,7 +97,7 @@ TEST_CASE("test loop: each allocation fails in its turn, once or for good") {
     CHECK(eddy_test_fail_alloc(l, 0, EDDY_TEST_FOR_GOOD) == EDDY_OK); // closing takes no memory
     for (held<eddy_op>* op : {&a, &b, &c, &d})
         op->drop();
-    close(l);
+    close_test_loop(l);
 }
 
 TEST_CASE("test loop: what is wrong") {
@@ -112,7 +112,7 @@ TEST_CASE("test loop: what is wrong") {
     CHECK(eddy_test_advance(usual, 1) == EDDY_EINVAL);
     CHECK(eddy_test_fail_alloc(usual, 1, 0) == EDDY_EINVAL);
     CHECK(eddy_test_failed(usual) == 0);
-    close(usual);
+    close_test_loop(usual);
     eddy_loop* l = new_test_loop();
     CHECK(eddy_call_soon(
               l,
@@ -124,7 +124,7 @@ TEST_CASE("test loop: what is wrong") {
               l, nullptr) == EDDY_OK);
     CHECK(eddy_test_settle(l) == EDDY_OK);
     eddy_ref(l);
-    close(l);
+    close_test_loop(l);
     CHECK(eddy_test_settle(l) == EDDY_ECLOSED);
     CHECK(eddy_test_failed(l) == 0);
     eddy_unref(l);
