@@ -33,6 +33,7 @@ enum ended : int {
     was_timed_out = -4,
     was_destroyed = -5, // the primitive is gone
     was_empty = -6,     // nothing to try_get
+    was_broken = -7,    // the barrier is
 };
 
 // Whose waits end, in this order, and how.

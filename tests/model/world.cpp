@@ -432,6 +432,8 @@ int ended_by_exception() {
         return was_closed;
     } catch (const eddy::object_destroyed&) {
         return was_destroyed;
+    } catch (const eddy::broken_barrier&) {
+        return was_broken;
     } catch (const std::logic_error&) {
         return was_misuse;
     }
