@@ -424,6 +424,28 @@ TEST_CASE("a program started without standard descriptors does not hand them to 
     CHECK(end.code == 0);
 }
 
+TEST_CASE("LP-12 a cancelled call leaves nothing in the loop: no timer, and nothing ready") {
+    testing::virtual_loop l;
+    int reported = 0;
+    l.set_exception_handler([&reported](const error_context&) { ++reported; });
+    timer_handle waits = l.call_later(1s, [] {});
+    CHECK(l.statistics().timers == 1);
+    waits.cancel();
+    CHECK(l.statistics().timers == 0);
+    // The second is ready already when the first cancels it.
+    timer_handle second;
+    std::size_t ready = 99;
+    l.call_later(1s, [&] {
+        second.cancel();
+        ready = l.statistics().ready;
+    });
+    second = l.call_later(1s, [] {});
+    l.advance(2s);
+    CHECK(ready == 0);
+    CHECK(reported == 0);
+    check_empty(l);
+}
+
 TEST_CASE("a loop that finds no descriptors is uv_error, not an abort") {
     const child_end end = in_child([] {
 #if EDDY_TEST_ASAN // and the undefined behaviour sanitizer
