@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EDDY_POOL_MALLOC 1
@@ -44,12 +45,34 @@ struct thread_end {
     }
 };
 
+constexpr std::size_t mapped_align = 64 * 1024; // a multiple of every page size, and that of slabs
+
 void* system_alloc(void*, std::size_t size, std::size_t align) noexcept {
     if (align <= alignof(std::max_align_t)) return std::malloc(size);
-    return std::aligned_alloc(align, (size + align - 1) / align * align);
+    if (align < mapped_align) return std::aligned_alloc(align, (size + align - 1) / align * align);
+    // A slab. Straight from the system: malloc would map twice the room, and touch pages before and behind it.
+    const auto map = [](std::size_t n) noexcept {
+        void* const p = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? nullptr : static_cast<char*>(p);
+    };
+    const auto beyond = [align](const char* p) noexcept { return reinterpret_cast<std::uintptr_t>(p) & (align - 1); };
+    char* p = map(size);
+    if (p == nullptr || beyond(p) == 0) return p; // one comes to lie beside the other, so this is the usual case
+    munmap(p, size);
+    p = map(size + align);
+    if (p == nullptr) return nullptr;
+    const std::size_t before = (align - beyond(p)) & (align - 1);
+    if (before != 0) munmap(p, before);
+    munmap(p + before + size, align - before);
+    return p + before;
 }
 
-void system_free(void*, void* block, std::size_t, std::size_t) noexcept { std::free(block); }
+void system_free(void*, void* block, std::size_t size, std::size_t align) noexcept {
+    if (align < mapped_align)
+        std::free(block);
+    else
+        munmap(block, size);
+}
 
 block_header* header_of(void* block) noexcept { return static_cast<block_header*>(block) - 1; }
 
