@@ -54,11 +54,7 @@ void tell_task(eddy_op& op) noexcept { op.consumer.task->op_finished(op); }
 // ---- the record
 
 void begin_task(engine::runnable& start) noexcept {
-    // `start` is the union member of the record's scope.
-    auto* s = reinterpret_cast<engine::scope*>(reinterpret_cast<char*>(&start) - offsetof(engine::scope, start));
-    auto& t = static_cast<eddy_task&>(static_cast<eddy::detail::record<void>&>(static_cast<engine::task_record&>(*s)));
-    t.flags &= ~std::uint32_t{engine::scope::unstarted};
-    ::new (&t.live) engine::scope_body{};
+    auto& t = static_cast<eddy_task&>(engine::begin_task(start));
     if (t.has(engine::scope::requested)) {
         t.fail(EDDY_ECANCELED, nullptr); // without having been called
         t.loop->finish_later(t);
@@ -66,9 +62,6 @@ void begin_task(engine::runnable& start) noexcept {
     }
     t.run();
 }
-
-constexpr engine::wait_kind start_kind{
-    .name = "start", .outside = false, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &begin_task};
 
 // What C++ code that holds a handle sees.
 void tell_cpp(eddy_task& t) noexcept {
@@ -107,7 +100,7 @@ void end_task(engine::task_record& r) noexcept {
 }
 
 void dispose_task(engine::task_record& r) noexcept {
-    if (r.extension != nullptr || r.has(engine::scope::failed)) eddy::detail::about_to_dispose(r);
+    if (r.extension() != nullptr || r.has(engine::scope::failed)) eddy::detail::about_to_dispose(r);
     task_op& op = op_of(r);
     const std::size_t size = task_op::block_size(op.extra);
     op.~task_op();
@@ -115,7 +108,10 @@ void dispose_task(engine::task_record& r) noexcept {
 }
 
 constexpr engine::record_kind task_kind{
-    .start = nullptr, .destroy_frames = &end_task, .dispose = &dispose_task, .is_coroutine = false};
+    {.name = "start", .outside = false, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &begin_task},
+    &end_task,
+    &dispose_task,
+    false};
 
 } // namespace
 
@@ -305,13 +301,13 @@ eddy_op* spawn(eddy_loop* l, eddy_step_fn step, void* state, eddy_free_fn drop, 
     t.step = step;
     t.state = state;
     t.drop = drop;
-    t.vtable = &task_kind;
     t.flags |= engine::scope::once;
     op->refs.store(2, std::memory_order_relaxed); // one is the task's own, while it runs
     op->unpin();
     op->enlist();
     ++l->running_tasks;
-    l->core->adopt(t, l->core->root, start_kind);
+    eddy::detail::set_number(t.slot, *l->core);
+    l->core->adopt(t, l->core->root, task_kind);
     if (t.has(engine::scope::cancelled)) { // inherited; a step function is told once
         t.flags &= ~std::uint32_t{engine::scope::cancelled};
         t.flags |= engine::scope::requested;

@@ -39,7 +39,7 @@ std::uint64_t seed_of(loop_state& l) {
     // A simulated run is the same every time: each retry differs by its task and by when it began.
     if (l.sim != nullptr) {
         const engine::task_record* r = l.running == nullptr ? nullptr : engine::task_of(*l.running);
-        return (r == nullptr ? 0 : r->id) * 0x9e3779b97f4a7c15u ^ static_cast<std::uint64_t>(l.now());
+        return (r == nullptr ? 0 : detail::number_of(*r)) * 0x9e3779b97f4a7c15u ^ static_cast<std::uint64_t>(l.now());
     }
     static const std::uint64_t base = [] {
         std::random_device device;

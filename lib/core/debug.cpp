@@ -27,8 +27,8 @@ void debug_watch::begin(const char* what) noexcept {
 }
 
 void debug_watch::note_task(const engine::task_record& r) noexcept {
-    id_ = r.id;
-    const auto* x = static_cast<const task_extension*>(r.extension);
+    id_ = number_of(r);
+    const auto* x = find_extension(r);
     const std::string_view name = x == nullptr ? std::string_view() : std::string_view(x->name);
     const std::size_t n = std::min(name.size(), name_.size() - 1);
     std::memcpy(name_.data(), name.data(), n);
@@ -72,7 +72,7 @@ void debug_watch::tell(duration took) noexcept {
         text += " held the loop for " + milliseconds(took) + " (more than " + milliseconds(slow_) + " are told)";
         if (id_ != 0) {
             text += from_.line() != 0 ? ", from the co_await at " + place_of(from_) : std::string();
-            const std::source_location* to = now != nullptr && now->id == id_ ? await_site(*now) : nullptr;
+            const std::source_location* to = now != nullptr && number_of(*now) == id_ ? await_site(*now) : nullptr;
             text += from_.line() != 0 ? "" : ",";
             text += to == nullptr ? " to its end" : " to the one at " + place_of(*to);
         }

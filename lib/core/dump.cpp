@@ -43,7 +43,7 @@ void state_of(engine::task_record& r, std::ostream& out, int indent) {
     }
     if (r.has(engine::scope::cancelled)) out << "  cancelled";
     out << "\n";
-    if (!r.vtable->is_coroutine || r.has(engine::scope::unstarted)) return;
+    if (!r.kind().is_coroutine || r.has(engine::scope::unstarted)) return;
     const engine::waiter* leaf = innermost(r).wait();
     if (leaf == nullptr || leaf->target == nullptr) return;
     // From the leaf outwards; long recursions are cut in the middle of nowhere interesting.
@@ -60,7 +60,7 @@ void state_of(engine::task_record& r, std::ostream& out, int indent) {
             out << "    …\n";
         }
         if (p.slot == &top) break;
-        frame = p.slot->parent;
+        frame = p.slot->parent();
     }
 }
 
@@ -88,14 +88,14 @@ std::string place_of(const std::source_location& at) {
 }
 
 const std::source_location* await_site(engine::task_record& r) noexcept {
-    if (!r.vtable->is_coroutine || r.has(engine::scope::unstarted)) return nullptr;
+    if (!r.kind().is_coroutine || r.has(engine::scope::unstarted)) return nullptr;
     const engine::waiter* leaf = innermost(r).wait();
     if (leaf == nullptr || leaf->target == nullptr) return nullptr;
     return &std::coroutine_handle<promise_base>::from_address(leaf->target).promise().at;
 }
 
 void dump_task(engine::task_record& r, std::ostream& out, int indent) {
-    out << std::string(static_cast<std::size_t>(indent), ' ') << "#" << r.id << " " << name_of(r);
+    out << std::string(static_cast<std::size_t>(indent), ' ') << "#" << number_of(r) << " " << name_of(r);
     if (r.spawned_at.line() != 0) out << " (spawned at " << place_of(r.spawned_at) << ")";
     if (const char* group = group_of(r); group != nullptr) out << "  in group '" << group << "'";
     state_of(r, out, indent);

@@ -44,9 +44,9 @@ void report(loop_state* l, engine::task_record* r, std::string_view message, std
         if (r != nullptr) {
             name = name_of(*r);
             c.task_name = name;
-            c.task_id = r->id;
+            c.task_id = number_of(*r);
             c.spawn_site = r->spawned_at;
-            if (auto* x = static_cast<task_extension*>(r->extension); x != nullptr && x->handler) handler = &x->handler;
+            if (auto* x = find_extension(*r); x != nullptr && x->handler) handler = &x->handler;
         }
         if (handler != nullptr) {
             try {

@@ -58,23 +58,27 @@ void destroy_chain(result_slot& top, engine::waiter* leaf) noexcept {
         slot->child = nullptr;
         std::coroutine_handle<>::from_address(frame).destroy();
         if (slot == &top) break;
-        frame = slot->parent;
+        frame = slot->parent();
     }
 }
 
 task_extension& extension_of(engine::task_record& r) {
-    if (r.extension == nullptr) r.extension = new task_extension;
-    return *static_cast<task_extension*>(r.extension);
+    task_extension* x = find_extension(r);
+    if (x == nullptr) {
+        x = new task_extension;
+        r.set_extension(*x);
+    }
+    return *x;
 }
 
 std::string name_of(const engine::task_record& r) {
-    const auto* x = static_cast<const task_extension*>(r.extension);
-    return x != nullptr && !x->name.empty() ? x->name : "task-" + std::to_string(r.id);
+    const task_extension* x = find_extension(r);
+    return x != nullptr && !x->name.empty() ? x->name : "task-" + std::to_string(number_of(r));
 }
 
 cancel_reason reason_of(const engine::task_record& r) {
     const auto kind = static_cast<cancel_kind>(r.reason());
-    const auto* x = static_cast<const task_extension*>(r.extension);
+    const task_extension* x = find_extension(r);
     return x == nullptr ? cancel_reason(kind) : cancel_reason(kind, x->cancel_text);
 }
 
@@ -117,10 +121,8 @@ const engine::task_record& record_of_start(const engine::runnable& start) noexce
 }
 
 void begin_record(engine::runnable& start) noexcept {
-    auto& r = const_cast<engine::task_record&>(record_of_start(start));
+    engine::task_record& r = engine::begin_task(start);
     engine::loop_core& l = *r.loop;
-    r.flags &= ~std::uint32_t{engine::scope::unstarted};
-    ::new (&r.live) engine::scope_body{};
     l.running = &r;
     if (r.has(engine::scope::cancelled)) {
         // Never ran: the frame, and with it the arguments, goes without having been entered.
@@ -128,18 +130,17 @@ void begin_record(engine::runnable& start) noexcept {
         l.finish_later(r);
         return;
     }
-    r.vtable->start(r);
+    resume_address(slot_of(r).child);
 }
-
-void start_record(engine::task_record& r) noexcept { resume_address(slot_of(r).child); }
 
 namespace {
 
+// The frames of a task that failed, was cancelled or is destroyed where it stands.
+void destroy_ended_frames(engine::task_record& r, result_slot& top) noexcept;
+
 // Handles may keep the record for long; the values are the task's, and go with it.
 void drop_locals(engine::task_record& r) noexcept {
-    if (r.extension == nullptr) [[likely]]
-        return;
-    const local_values dead = std::move(static_cast<task_extension*>(r.extension)->locals);
+    if (task_extension* const x = find_extension(r); x != nullptr) const local_values dead = std::move(x->locals);
 }
 
 } // namespace
@@ -148,9 +149,16 @@ void destroy_record_frames(engine::task_record& r) noexcept {
     result_slot& top = slot_of(r);
     if (top.st == engine::status::ok && top.child != nullptr) [[likely]] {
         std::coroutine_handle<>::from_address(std::exchange(top.child, nullptr)).destroy();
-        drop_locals(r);
+        if (r.has_more()) [[unlikely]]
+            drop_locals(r);
         return;
     }
+    destroy_ended_frames(r, top);
+}
+
+namespace {
+
+void destroy_ended_frames(engine::task_record& r, result_slot& top) noexcept {
     if (top.child != nullptr) {
         engine::scope* s = &r;
         while (s->live.first_child != nullptr)
@@ -178,16 +186,27 @@ void destroy_record_frames(engine::task_record& r) noexcept {
     drop_locals(r);
 }
 
+} // namespace
+
+void finish_record(void* root) noexcept {
+    auto& r = static_cast<engine::task_record&>(*static_cast<engine::scope*>(root));
+    engine::loop_core& l = *r.loop;
+    l.running = &r; // destructors in the frame are part of the task
+    destroy_record_frames(r);
+    l.running = nullptr;
+    l.leave(r);
+}
+
 void about_to_dispose(engine::task_record& r) noexcept {
     if (r.has(engine::scope::failed) && !r.has(engine::scope::observed))
         report(is_alive(r.loop) ? &loop_state::of(*r.loop) : nullptr, &r, "a task failed and nobody awaited it",
                slot_of(r).error);
-    delete static_cast<task_extension*>(r.extension);
-    r.extension = nullptr;
+    delete find_extension(r);
+    r.drop_extension();
 }
 
 std::size_t describe_join(const engine::task_record& awaited, char* out, std::size_t room) noexcept {
-    const int n = std::snprintf(out, room, "task %llu '%s'", static_cast<unsigned long long>(awaited.id),
+    const int n = std::snprintf(out, room, "task %llu '%s'", static_cast<unsigned long long>(number_of(awaited)),
                                 name_of(awaited).c_str());
     return n < 0 ? 0 : std::min(static_cast<std::size_t>(n), room == 0 ? 0 : room - 1);
 }

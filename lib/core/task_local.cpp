@@ -62,7 +62,7 @@ local_values local_values::with(std::uint64_t key, local_value_ref v) const {
 
 local_values* current_locals() noexcept {
     if (const engine::task_record* r = running_record(); r != nullptr) {
-        auto* x = static_cast<task_extension*>(r->extension);
+        task_extension* const x = find_extension(*r);
         return x == nullptr ? nullptr : &x->locals;
     }
     return borrowed;

@@ -17,7 +17,7 @@ engine::task_record& current(const char* what) {
 } // namespace
 
 std::string name() { return detail::name_of(current("this_task::name()")); }
-std::uint64_t id() { return current("this_task::id()").id; }
+std::uint64_t id() { return detail::number_of(current("this_task::id()")); }
 bool cancel_requested() {
     static_cast<void>(current("this_task::cancel_requested()"));
     return loop::current().detail_state().running->has(engine::scope::cancelled);

@@ -52,58 +52,44 @@ bool loop_core::arm_from_outside(timer& t, std::int64_t deadline, bool last) noe
     return armed;
 }
 
-void loop_core::adopt(task_record& r, scope& parent, const wait_kind& start) noexcept {
-    r.flags |= scope::is_task | scope::unstarted;
-    r.refs = 1;
-    r.id = next_id++;
-    ::new (&r.start) runnable{nullptr, nullptr, &start};
-    open_scope(r, parent);
-    ++live_tasks;
-    if (parent.has(scope::is_group)) ++static_cast<group_core&>(parent).live_children;
-    ready_->push_back(r.start);
-}
-
+// From the drain loop, which runs nothing else: outside of the task there is no other.
 void loop_core::finish_thunk(void* record) noexcept {
     auto& r = *static_cast<task_record*>(record);
-    r.loop->finish(r);
+    r.loop->end_task(r, nullptr);
 }
 
 void loop_core::finish(task_record& r) noexcept {
     if (r.has(scope::unstarted)) {
         if (r.start.linked()) r.start.unlink();
-        r.flags &= ~std::uint32_t{scope::unstarted};
-        ::new (&r.live) scope_body{};
+        begin_task(r.start);
     }
+    end_task(r, running != nullptr && task_of(*running) == &r ? nullptr : running);
+}
+
+void loop_core::end_task(task_record& r, scope* outside) noexcept {
     // The frame first: what it owned is gone before anyone learns that the task has ended.
-    scope* before = running;
-    if (before != nullptr && task_of(*before) == &r) before = nullptr;
     running = &r; // destructors in it are part of the task, whoever ends it
-    r.vtable->destroy_frames(r);
-    running = before;
-    r.flags |= scope::finished;
-    scope& parent = *r.parent;
-    unlink_scope(r);
-    --live_tasks;
-    while (r.joiners != nullptr) {
-        runnable& j = *r.joiners;
-        remove_joiner(r, j);
-        if (j.kind == nullptr) [[unlikely]] {
-            auto& listener = static_cast<end_listener&>(j);
+    r.kind().destroy_frames(r);
+    running = outside;
+    leave(r);
+}
+
+void loop_core::tell_last_task() noexcept {
+    if (live_tasks != 0 || on_last_task == nullptr) return;
+    const auto f = on_last_task;
+    on_last_task = nullptr;
+    f(*this);
+}
+
+void loop_core::wake_joiners(task_record& r) noexcept {
+    while (runnable* const j = r.joiners()) {
+        remove_joiner(r, *j);
+        if (j->kind == nullptr) [[unlikely]] {
+            auto& listener = static_cast<end_listener&>(*j);
             listener.ended(listener, r);
         } else {
-            grant(static_cast<waiter&>(j), status::ok);
+            grant(static_cast<waiter&>(*j), status::ok);
         }
-    }
-    if (parent.has(scope::is_group)) {
-        auto& g = static_cast<group_core&>(parent);
-        --g.live_children;
-        g.child_ended(g, r);
-    }
-    release(r);
-    if (live_tasks == 0 && on_last_task != nullptr) {
-        const auto f = on_last_task;
-        on_last_task = nullptr;
-        f(*this);
     }
 }
 
@@ -119,15 +105,14 @@ runnable* loop_core::pick() noexcept {
     return r;
 }
 
-void loop_core::run_one(runnable& r) noexcept {
+[[gnu::always_inline]] inline void loop_core::run_one(runnable& r) noexcept {
     budget = await_budget;
     hops = 0;
     r.kind->resume(r);
-    while (after_.run != nullptr) {
-        const continuation next = after_;
-        after_ = {};
+    while (void (*const next)(void*) noexcept = after_.run) {
+        after_.run = nullptr;
         hops = 0;
-        next.run(next.argument);
+        next(after_.argument);
     }
 }
 
@@ -151,9 +136,10 @@ void loop_core::run_tick() noexcept {
         box_->deliver();
     ++ticks_;
     std::swap(current_, ready_); // the old tick's list is empty
-    while (!current_->empty()) {
+    runnable_list& now = *current_;
+    while (!now.empty()) {
         if (hooks_ == nullptr) [[likely]]
-            run_one(*current_->pop_front());
+            run_one(*now.pop_front());
         else
             run_hooked();
         if (++since_clock_ >= clock_budget) [[unlikely]] {

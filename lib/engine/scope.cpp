@@ -77,21 +77,21 @@ task_record* task_of(scope& s) noexcept {
 }
 
 void add_joiner(task_record& r, runnable& j) noexcept {
-    if (r.joiners == nullptr) {
+    if (runnable* const first = r.joiners(); first == nullptr) {
         j.next = j.prev = &j;
-        r.joiners = &j;
+        r.set_joiners(&j);
     } else {
-        runnable_list::insert_before(*r.joiners, j);
+        runnable_list::insert_before(*first, j);
     }
 }
 
 void remove_joiner(task_record& r, runnable& j) noexcept {
     if (j.next == &j) {
         j.next = j.prev = nullptr;
-        r.joiners = nullptr;
+        r.set_joiners(nullptr);
         return;
     }
-    if (r.joiners == &j) r.joiners = j.next;
+    if (r.joiners() == &j) r.set_joiners(j.next);
     j.unlink();
 }
 

@@ -45,9 +45,9 @@ private:
 } // namespace
 
 std::size_t describe_name(const engine::task_record& r, char* out, std::size_t room) noexcept {
-    if (const auto* x = static_cast<const task_extension*>(r.extension); x != nullptr && !x->name.empty())
+    if (const task_extension* x = find_extension(r); x != nullptr && !x->name.empty())
         return describe_as(out, room, "%s", x->name.c_str());
-    return describe_as(out, room, "task-%llu", static_cast<unsigned long long>(r.id));
+    return describe_as(out, room, "task-%llu", static_cast<unsigned long long>(number_of(r)));
 }
 
 const engine::task_record* find_owner(const engine::scope& root, const engine::task_record* owner,

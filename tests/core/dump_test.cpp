@@ -118,7 +118,7 @@ TEST_CASE("IN-1 IN-3 through groups, gather and limits: who awaits whom, and who
     l.settle();
     CHECK(host.was_cancelled());
     CHECK(!contains(dump(l), "waits for task 1"));
-    CHECK(target.detail_record()->joiners == nullptr);
+    CHECK(target.detail_record()->joiners() == nullptr);
     target.cancel();
     l.settle();
     check_empty(l);

@@ -337,7 +337,7 @@ TEST_CASE("nobody sets a value: spawning takes the two blocks it always took") {
         const auto child = []() -> task<> { co_return; };
         auto h = spawn(child());
         CHECK(loop::current().statistics().frames == before + 2);
-        CHECK(h.detail_record()->extension == nullptr);
+        CHECK(h.detail_record()->extension() == nullptr);
         co_await h;
     });
 }

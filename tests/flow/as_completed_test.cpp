@@ -149,9 +149,9 @@ TEST_CASE("AC-6 AC-8 leaving the loop, a time limit and a cancelled consumer los
         auto more = spawn_giving({1});
         {
             auto dropped = as_completed(more);
-            CHECK(more[0].detail_record()->joiners != nullptr);
+            CHECK(more[0].detail_record()->joiners() != nullptr);
         }
-        CHECK(more[0].detail_record()->joiners == nullptr);
+        CHECK(more[0].detail_record()->joiners() == nullptr);
         const int v = co_await more[0];
         CHECK(v == 1);
     });

@@ -195,12 +195,12 @@ TEST_CASE("WA-7 cancelling who waits leaves the tasks running, and no listener o
         auto h = spawn(waits);
         auto limited = co_await move_on_after(1ms, wait(all));
         CHECK(!limited.has_value());
-        CHECK(all[0].detail_record()->joiners != nullptr); // h's
+        CHECK(all[0].detail_record()->joiners() != nullptr); // h's
         h.cancel();
         auto o = co_await settle(h);
         CHECK(h.was_cancelled());
-        CHECK(all[0].detail_record()->joiners == nullptr);
-        CHECK(all[1].detail_record()->joiners == nullptr);
+        CHECK(all[0].detail_record()->joiners() == nullptr);
+        CHECK(all[1].detail_record()->joiners() == nullptr);
         auto r = co_await wait(all);
         CHECK(r.done.size() == 2);
         CHECK(all[0].outcome().value() == 5);
@@ -252,7 +252,7 @@ TEST_CASE("WA-8 10^4 waits against a task that never ends leave nothing behind")
         CHECK(after.waiters == before.waiters);
         CHECK(after.timers == before.timers);
         CHECK(after.bytes == before.bytes);
-        CHECK(immortal.detail_record()->joiners == nullptr);
+        CHECK(immortal.detail_record()->joiners() == nullptr);
         immortal.cancel();
         auto o = co_await settle(immortal);
     });

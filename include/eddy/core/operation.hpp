@@ -60,7 +60,7 @@ inline void resume_address(void* frame) noexcept { std::coroutine_handle<>::from
 inline std::coroutine_handle<> transfer(engine::loop_core& l, void* frame) noexcept {
     if (++l.hops < engine::loop_core::hop_budget) [[likely]]
         return std::coroutine_handle<>::from_address(frame);
-    l.transfer_later(&resume_address, frame);
+    l.continue_with(&resume_address, frame);
     return std::noop_coroutine();
 }
 

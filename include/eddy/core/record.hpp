@@ -37,7 +37,7 @@ private:
 namespace detail {
 
 // What few tasks have; made by the call that first needs it.
-struct task_extension {
+struct task_extension : engine::record_extension {
     std::string name;
     exception_handler handler;
     std::string cancel_text;
@@ -45,6 +45,10 @@ struct task_extension {
 };
 
 task_extension& extension_of(engine::task_record& r);
+// The extension, or null.
+inline task_extension* find_extension(const engine::task_record& r) noexcept {
+    return static_cast<task_extension*>(r.extension());
+}
 std::string name_of(const engine::task_record& r);
 cancel_reason reason_of(const engine::task_record& r);
 // Cancels with a reason; keeps the text where there is memory for it. False when it had ended.
@@ -58,13 +62,10 @@ void apply(engine::task_record& r, const spawn_options& o);
 void inherit_locals(engine::task_record& r);
 
 // Shared by all records.
-void start_record(engine::task_record& r) noexcept;
 void destroy_record_frames(engine::task_record& r) noexcept;
 void about_to_dispose(engine::task_record& r) noexcept;
 void begin_record(engine::runnable& start) noexcept;
 const engine::task_record& record_of_start(const engine::runnable& start) noexcept;
-inline constexpr engine::wait_kind start_kind{
-    .name = "start", .outside = false, .pinned = false, .abort = nullptr, .describe = nullptr, .resume = &begin_record};
 
 // The slot lies at the same place in every record, whatever T (alignments above 16 are refused): slot_of() counts on
 // it.
@@ -74,6 +75,12 @@ struct record : engine::task_record {
 };
 
 inline result_slot& slot_of(engine::task_record& r) noexcept { return static_cast<record<void>&>(r).slot; }
+// Unique in its loop, counted from 1.
+inline std::uint64_t number_of(const engine::task_record& r) noexcept {
+    return static_cast<const record<void>&>(r).slot.up >> 1;
+}
+// Gives the task of a new record the next number.
+inline void set_number(result_slot& s, engine::loop_core& l) noexcept { s.up = 2 * l.next_id++ + 1; }
 
 struct no_callable {};
 
@@ -87,12 +94,20 @@ struct record_with final : record<T> {
 
     static void dispose(engine::task_record& r) noexcept {
         auto& self = static_cast<record_with&>(r);
-        if (self.extension != nullptr || self.has(engine::scope::failed)) about_to_dispose(self);
+        if (self.has_more() || self.has(engine::scope::failed)) [[unlikely]]
+            about_to_dispose(self);
         self.~record_with();
         engine::deallocate(&self, sizeof(record_with));
     }
-    static constexpr engine::record_kind kind{
-        .start = &start_record, .destroy_frames = &destroy_record_frames, .dispose = &dispose, .is_coroutine = true};
+    static constexpr engine::record_kind kind_of{{.name = "start",
+                                                  .outside = false,
+                                                  .pinned = false,
+                                                  .abort = nullptr,
+                                                  .describe = nullptr,
+                                                  .resume = &begin_record},
+                                                 &destroy_record_frames,
+                                                 &dispose,
+                                                 true};
 
     static void* operator new(std::size_t size) noexcept { return engine::allocate(size); }
     static void operator delete(void* p) noexcept { engine::deallocate(p, sizeof(record_with)); }
@@ -122,9 +137,9 @@ void launch(record<T>& r, const engine::record_kind& kind, task<T>&& t, engine::
     p.slot = &r.slot;
     p.where = &r;
     r.slot.child = h.address();
-    r.vtable = &kind;
+    set_number(r.slot, *parent.loop);
     r.spawned_at = at;
-    parent.loop->adopt(r, parent, start_kind);
+    parent.loop->adopt(r, parent, kind);
 }
 
 template <class T>
@@ -136,7 +151,7 @@ record<T>& spawn_record(engine::scope& parent, task<T>&& t, const spawn_options*
     if (r == nullptr) throw std::bad_alloc();
     std::unique_ptr<R, record_disposer> owner(r);
     furnish(*r, o);
-    launch<T>(*owner.release(), R::kind, std::move(mine), parent, at);
+    launch<T>(*owner.release(), R::kind_of, std::move(mine), parent, at);
     return *r;
 }
 
@@ -152,7 +167,7 @@ auto& spawn_call(engine::scope& parent, const spawn_options* o, const std::sourc
         std::apply([r](auto&... as) -> task<T> { return std::invoke(std::move(r->f), std::move(as)...); }, r->args);
     task_access::check(t);
     furnish(*r, o);
-    launch<T>(*owner.release(), R::kind, std::move(t), parent, at);
+    launch<T>(*owner.release(), R::kind_of, std::move(t), parent, at);
     return static_cast<record<T>&>(*r);
 }
 

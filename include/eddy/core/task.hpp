@@ -31,14 +31,18 @@ struct promise_base;
 
 // Where a coroutine's result goes: into the operation that awaits it, or into the record of its task.
 struct result_slot {
-    void* parent = nullptr; // frame to resume at the end; null: the root of a task
-    void* child = nullptr;  // frame that fills this slot, while there is one
+    std::uint64_t up = 0;  // the frame to resume at the end; of a task's root: 2 * the task's number + 1
+    void* child = nullptr; // frame that fills this slot, while there is one
     engine::status st = engine::status::pending;
     std::exception_ptr error;
 
     result_slot() noexcept = default;
     result_slot(const result_slot&) = delete;
     result_slot& operator=(const result_slot&) = delete;
+
+    void set_parent(void* frame) noexcept { up = reinterpret_cast<std::uintptr_t>(frame); }
+    [[nodiscard]] void* parent() const noexcept { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(up)); }
+    [[nodiscard]] bool is_root() const noexcept { return (up & 1) != 0; }
 };
 
 template <class T>
@@ -58,6 +62,8 @@ struct value_slot<void> : result_slot {};
 void store_current_exception(result_slot& slot) noexcept;
 // Destroys a frame that was never run; told of in debug mode.
 void drop_unawaited(void* frame) noexcept;
+// The end of the task whose record is the scope `root`; from the drain loop.
+void finish_record(void* root) noexcept;
 // Destroys a suspended chain from its leaf to (and with) the frame that fills `top`.
 void destroy_chain(result_slot& top, engine::waiter* leaf) noexcept;
 
@@ -78,9 +84,9 @@ struct promise_base : context, frame_memory {
         std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) const noexcept {
             promise_base& p = h.promise();
             engine::loop_core& l = *p.where->loop;
-            if (void* up = p.slot->parent; up != nullptr) [[likely]]
-                return transfer(l, up);
-            l.finish_later(static_cast<engine::task_record&>(*p.where));
+            if (!p.slot->is_root()) [[likely]]
+                return transfer(l, p.slot->parent());
+            l.continue_with(&finish_record, p.where);
             return std::noop_coroutine();
         }
         void await_resume() const noexcept {}
@@ -183,7 +189,7 @@ public:
         return false;
     }
     std::coroutine_handle<> suspend(void* frame) noexcept {
-        this->parent = frame;
+        this->set_parent(frame);
         return transfer(*where_->loop, this->child);
     }
     [[nodiscard]] engine::status state() const noexcept { return this->st; }

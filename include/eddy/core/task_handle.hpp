@@ -27,7 +27,7 @@ public:
     bool cancel(const cancel_reason& reason = {}) { return record_ != nullptr && cancel_by_handle(*record_, reason); }
     [[nodiscard]] std::string name() const { return record_ == nullptr ? std::string() : name_of(*record_); }
     // Unique in its loop, counted from 1; 0 for an empty handle.
-    [[nodiscard]] std::uint64_t id() const noexcept { return record_ == nullptr ? 0 : record_->id; }
+    [[nodiscard]] std::uint64_t id() const noexcept { return record_ == nullptr ? 0 : number_of(*record_); }
     // Replaces what is told when this task fails and nobody receives the exception.
     void set_exception_handler(eddy::exception_handler f) {
         if (record_ != nullptr) extension_of(*record_).handler = std::move(f);

@@ -104,18 +104,41 @@ public:
 
     // ---- tasks
     // Puts the record under `parent` and into the ready queue. One reference belongs to the task itself.
-    void adopt(task_record& r, scope& parent, const wait_kind& start) noexcept;
-    // The root coroutine of `r` has reached its end; the drain loop does the rest.
-    void finish_later(task_record& r) noexcept {
-        after_.run = &finish_thunk;
-        after_.argument = &r;
+    void adopt(task_record& r, scope& parent, const record_kind& kind) noexcept {
+        r.flags |= scope::is_task | scope::unstarted;
+        r.refs = 1;
+        ::new (&r.start) runnable{nullptr, nullptr, &kind};
+        open_scope(r, parent);
+        ++live_tasks;
+        if (parent.has(scope::is_group)) ++static_cast<group_core&>(parent).live_children;
+        ready_->push_back(r.start);
     }
-    void transfer_later(void (*run)(void*) noexcept, void* frame) noexcept {
+    // The task `r` has reached its end; the drain loop does the rest.
+    void finish_later(task_record& r) noexcept { continue_with(&finish_thunk, &r); }
+    // What the drain loop calls next, once what it resumed has returned to it.
+    void continue_with(void (*run)(void*) noexcept, void* argument) noexcept {
         after_.run = run;
-        after_.argument = frame;
+        after_.argument = argument;
     }
     // Ends a task outside the drain loop: frames gone, outcome "cancelled" unless there is one.
     void finish(task_record& r) noexcept;
+    // The last step of an end: the frames of `r` have gone, and everybody learns of it. `r` may go with that.
+    void leave(task_record& r) noexcept {
+        r.flags |= scope::finished;
+        scope& parent = *r.parent;
+        unlink_scope(r);
+        if (r.has_more()) [[unlikely]]
+            wake_joiners(r);
+        const bool last = --live_tasks == 0;
+        if (parent.has(scope::is_group)) [[likely]] {
+            auto& g = static_cast<group_core&>(parent);
+            if (--g.live_children == 0 || g.hears_all || r.has_any(scope::failed | scope::ended_cancelled)) [[unlikely]]
+                g.child_ended(g, r);
+        }
+        release(r);
+        if (last) [[unlikely]]
+            tell_last_task();
+    }
 
     // ---- running
     // Runs what is ready until nothing is, the poll budget is used up, or stop() was called. One call at a time.
@@ -180,6 +203,9 @@ private:
     static bool abandon_slow(waiter& w) noexcept;
     bool arm_from_outside(timer& t, std::int64_t deadline, bool last) noexcept;
     void run_one(runnable& r) noexcept;
+    void end_task(task_record& r, scope* outside) noexcept;
+    void wake_joiners(task_record& r) noexcept;
+    void tell_last_task() noexcept;
     void run_tick() noexcept;
     void refresh_clock() noexcept;
     runnable* pick() noexcept;

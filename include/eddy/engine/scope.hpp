@@ -18,7 +18,10 @@ struct task_record;
 struct scope_body {
     scope* first_child = nullptr;
     waiter* wait = nullptr;
-    void* text = nullptr; // reason text of the cancellation (core/cancelled.cpp), or null
+    union {
+        void* text = nullptr;  // reason text of the cancellation (core/error.cpp), or null
+        const wait_kind* kind; // of a task, instead: its record_kind
+    };
 };
 
 struct scope {
@@ -58,6 +61,7 @@ struct scope {
     scope& operator=(const scope&) = delete;
 
     [[nodiscard]] bool has(flag f) const noexcept { return (flags & f) != 0; }
+    [[nodiscard]] bool has_any(std::uint32_t of) const noexcept { return (flags & of) != 0; }
     [[nodiscard]] bool is_open() const noexcept { return next != nullptr; }
     [[nodiscard]] why reason() const noexcept { return static_cast<why>((flags >> why_shift) & 7u); }
     [[nodiscard]] scope* first_child() const noexcept { return has(unstarted) ? nullptr : live.first_child; }

@@ -83,7 +83,7 @@ struct generator_promise final : promise_base {
         std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
             result_slot& s = *std::exchange(promise_.slot, nullptr);
             s.child = nullptr;
-            return transfer(*promise_.where->loop, s.parent);
+            return transfer(*promise_.where->loop, s.parent());
         }
         void await_resume() const {
             if (promise_.closing) throw cancelled(cancel_reason(cancel_kind::requested, "the generator was closed"));
@@ -166,7 +166,7 @@ public:
         return false;
     }
     std::coroutine_handle<> suspend(void* frame) noexcept {
-        this->parent = frame;
+        this->set_parent(frame);
         this->child = promise_->frame();
         promise_->slot = this;
         promise_->where = where_;

@@ -25,7 +25,10 @@ namespace detail {
 
 class race_group : public child_group {
 public:
-    race_group() noexcept { first_done = &on_first_done; }
+    race_group() noexcept {
+        first_done = &on_first_done;
+        hears_all = true;
+    }
     any_task_handle winner;
     bool only_success = false; // first_success(): a failure does not win
     std::size_t failures = 0;  // of those that a cancellation did not end
