@@ -197,5 +197,5 @@ TEST_CASE("CV-3 condition: a task that is cancelled at a forced yield has the lo
     CHECK(l.until(task) == EDDY_OK);
     CHECK(s.status == EDDY_OK);
     CHECK(s.unlocked == EDDY_OK);
-    CHECK(stats_of(m).flags == 0);
+    CHECK(lock_figures(m).flags == 0);
 }

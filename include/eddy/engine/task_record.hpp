@@ -28,18 +28,15 @@ struct task_record : scope {
     [[nodiscard]] bool has_more() const noexcept { return more_ != 0; }
     // Who waits for the end (waiters) or only hears of it (end_listeners), circular, FIFO.
     [[nodiscard]] runnable* joiners() const noexcept {
-        const record_extension* x = extension();
-        return x != nullptr ? x->joiners : reinterpret_cast<runnable*>(more_);
+        return is_extended() ? extended().joiners : reinterpret_cast<runnable*>(more_);
     }
     void set_joiners(runnable* first) noexcept {
-        if (record_extension* x = extension(); x != nullptr)
-            x->joiners = first;
+        if (is_extended())
+            extended().joiners = first;
         else
             more_ = reinterpret_cast<std::uintptr_t>(first);
     }
-    [[nodiscard]] record_extension* extension() const noexcept {
-        return (more_ & 1) != 0 ? reinterpret_cast<record_extension*>(more_ - 1) : nullptr;
-    }
+    [[nodiscard]] record_extension* extension() const noexcept { return is_extended() ? &extended() : nullptr; }
     // It had none.
     void set_extension(record_extension& x) noexcept {
         x.joiners = joiners();
@@ -53,6 +50,10 @@ struct task_record : scope {
     }
 
 private:
+    [[nodiscard]] bool is_extended() const noexcept { return (more_ & 1) != 0; }
+    [[nodiscard]] record_extension& extended() const noexcept {
+        return *reinterpret_cast<record_extension*>(more_ - 1);
+    }
     std::uintptr_t more_ = 0; // the joiners, or the extension + 1
 
 public:
