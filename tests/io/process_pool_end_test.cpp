@@ -271,7 +271,8 @@ TEST_CASE("PP-6 no orphan and no zombie after the loop has ended, by return or b
 }
 
 TEST_CASE("PP-6 workers die within a second when their parent is killed") {
-    // The orphans become this process's children: it waits for their ends, instead of looking at what may be half ended.
+    // The orphans become this process's children: it waits for their ends, instead of looking at what may be half
+    // ended.
     REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     const child_end end = in_child([&] {
         auto body = [&]() -> task<void> {
