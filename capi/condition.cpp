@@ -94,6 +94,6 @@ eddy_op* eddy_cond_wait(eddy_cond* cond) noexcept {
 
 int eddy_cond_notify(eddy_cond* cond, std::size_t n) noexcept {
     if (const int s = enter(cond); s != EDDY_OK) return s;
-    const auto most = static_cast<std::ptrdiff_t>(std::min<std::size_t>(n, PTRDIFF_MAX));
-    return call(*cond, EDDY_ESTATE, [&] { cond->signal.notify(most); });
+    const auto at_most = static_cast<std::ptrdiff_t>(std::min<std::size_t>(n, PTRDIFF_MAX));
+    return call(*cond, EDDY_ESTATE, [&] { cond->signal.notify(at_most); });
 }
