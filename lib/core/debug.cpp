@@ -31,7 +31,7 @@ void debug_watch::note_task(const engine::task_record& r) noexcept {
     const auto* x = find_extension(r);
     const std::string_view name = x == nullptr ? std::string_view() : std::string_view(x->name);
     const std::size_t n = std::min(name.size(), name_.size() - 1);
-    std::memcpy(name_.data(), name.data(), n);
+    std::copy_n(name.begin(), n, name_.begin());
     name_[n] = '\0';
 }
 
