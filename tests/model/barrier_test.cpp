@@ -108,6 +108,7 @@ primitive barrier_worlds() {
     p.op_names = {"yield", "arrive", "abort", "reset"};
     p.checkpoint = {true, true, false, false};
     p.configurations = 3;
+    p.cost = 11;
     p.make_model = [](int c) -> std::unique_ptr<model> {
         return std::make_unique<barrier_model>(static_cast<std::size_t>(c + 1));
     };

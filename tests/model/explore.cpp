@@ -94,7 +94,8 @@ void explore(const primitive& p) {
     const auto began = std::chrono::steady_clock::now();
     long executions = 0;
     std::size_t walked = 0;
-    for (std::size_t i = 0; i < all.size(); i += stride()) {
+    const std::size_t step = stride() == 1 ? 1 : stride() * p.cost;
+    for (std::size_t i = 0; i < all.size(); i += step) {
         choices c;
         do {
             w.run(i, all[i], c);

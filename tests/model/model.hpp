@@ -90,6 +90,7 @@ struct primitive {
     std::vector<std::string> op_names; // by kind
     std::vector<bool> checkpoint;      // by kind: it throws in a task that was cancelled
     int configurations = 1;            // capacity, order, size …
+    std::size_t cost = 1; // executions a scenario, beside others'; a prime: so many times fewer are sampled
     std::unique_ptr<model> (*make_model)(int configuration) = nullptr;
     std::unique_ptr<subject> (*make_subject)(int configuration) = nullptr;
     std::vector<program> first, second;           // of 3 and 2 tasks, two operations each
