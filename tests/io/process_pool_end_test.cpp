@@ -289,8 +289,8 @@ TEST_CASE("PP-6 workers die within a second when their parent is killed") {
     });
     CHECK_FALSE(end.exited);
     CHECK(end.code == SIGKILL);
-    // One is idle and one is busy, and a sanitizer may add a process of its own. This line would not be passed if one of
-    // them went on.
+    // One is idle and one is busy, and a sanitizer may add a process of its own. This line would not be passed if one
+    // of them went on.
     int orphans = 0;
     while (::waitpid(-1, nullptr, 0) > 0)
         ++orphans;
