@@ -301,7 +301,7 @@ TEST_CASE("collect: all run, and the failures come with their places") {
         std::vector<std::size_t> places;
         for (const auto& x : r.failures) {
             places.push_back(x.index);
-            CHECK(message_of([&] { std::rethrow_exception(x.error); }) == std::to_string(x.index));
+            CHECK(text_of(x.error) == std::to_string(x.index));
         }
         CHECK(places == std::vector<std::size_t>{9, 6, 3, 0}); // as they happened
         CHECK(progress == std::vector<std::size_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
@@ -312,7 +312,7 @@ TEST_CASE("skip: all run, failures are told at once and counted") {
     std::vector<std::string> told;
     eddy_test::run([&]() -> task<void> {
         eddy::loop::current().set_exception_handler([&](const eddy::error_context& c) {
-            told.push_back(std::string(c.message) + ": " + message_of([&] { std::rethrow_exception(c.exception); }));
+            told.push_back(std::string(c.message) + ": " + text_of(c.exception));
         });
         std::size_t last = 0;
         auto f = [&](int i) -> task<void> {
@@ -449,7 +449,7 @@ TEST_CASE("frames that are destroyed in the middle leave nothing behind") {
 }
 
 TEST_CASE("options that make no sense are named, and an operation is awaited once") {
-    CHECK(message_of([] { for_each_options().concurrency(0); }).find("concurrency(0)") != std::string::npos);
+    CHECK(refusal([] { for_each_options().concurrency(0); }).find("concurrency(0)") != std::string::npos);
     CHECK(for_each_options().concurrency(std::size_t(-1)).concurrency() > 0);
     eddy_test::run([]() -> task<void> {
         auto f = [](int) -> task<void> { co_return; };

@@ -326,16 +326,15 @@ TEST_CASE("X-6 a limiter can go from one loop to the next, but not serve two") {
 }
 
 TEST_CASE("bad numbers are named") {
-    CHECK(message_of([] { rate_limiter r(0, 1s); }).find("0 permits") != std::string::npos);
-    CHECK(message_of([] { rate_limiter r(1, 0s); }).find("period") != std::string::npos);
-    CHECK(message_of([] { rate_limiter r(1, -1s); }).find("period") != std::string::npos);
-    CHECK(message_of([] { rate_limiter r(1, 1s, 0); }).find("burst of 0") != std::string::npos);
-    CHECK(message_of([] { rate_limiter r(1, eddy::duration::max()); }).find("70 years") != std::string::npos);
+    CHECK(refusal([] { rate_limiter r(0, 1s); }).find("0 permits") != std::string::npos);
+    CHECK(refusal([] { rate_limiter r(1, 0s); }).find("period") != std::string::npos);
+    CHECK(refusal([] { rate_limiter r(1, -1s); }).find("period") != std::string::npos);
+    CHECK(refusal([] { rate_limiter r(1, 1s, 0); }).find("burst of 0") != std::string::npos);
+    CHECK(refusal([] { rate_limiter r(1, eddy::duration::max()); }).find("70 years") != std::string::npos);
     rate_limiter r(5, 1s, 2);
-    CHECK(message_of([&] { (void)r.acquire(3); }) ==
-          "eddy: rate_limiter.acquire(3) can never be granted: the burst is 2");
-    CHECK(message_of([&] { (void)r.acquire(0); }).find("acquire(0)") != std::string::npos);
-    CHECK(message_of([&] { (void)r.try_acquire(3); }).find("acquire(3)") != std::string::npos);
+    CHECK(refusal([&] { (void)r.acquire(3); }) == "eddy: rate_limiter.acquire(3) can never be granted: the burst is 2");
+    CHECK(refusal([&] { (void)r.acquire(0); }).find("acquire(0)") != std::string::npos);
+    CHECK(refusal([&] { (void)r.try_acquire(3); }).find("acquire(3)") != std::string::npos);
     CHECK(r.burst() == 2);
     CHECK(r.spacing() == 200ms);
     CHECK(rate_limiter(3, 1s).spacing() == 333'333'334ns); // never faster than asked

@@ -3,22 +3,10 @@
 
 #include <eddy/core/loop.hpp>
 
-#include <exception>
-#include <string>
+#include "support/check.hpp"
 
 namespace eddy_test {
 
 inline eddy::duration since_start() { return eddy::clock::now().time_since_epoch(); }
-
-// what() of what it throws.
-template <class F>
-std::string message_of(F f) {
-    try {
-        f();
-    } catch (const std::exception& e) {
-        return e.what();
-    }
-    return "nothing was thrown";
-}
 
 } // namespace eddy_test

@@ -44,9 +44,7 @@ TEST_CASE(
     held dropped_one(eddy_barrier_wait(b));
     dropped_one.drop();
     l.settle();
-    eddy_sync_stats s;
-    EDDY_INIT(&s);
-    CHECK(eddy_sync_get_stats(b, &s) == EDDY_OK);
+    const eddy_sync_stats s = sync_stats_of(b);
     CHECK(s.waiting == 1);
     CHECK(s.limit == 3);
     held second(eddy_barrier_wait(b));
@@ -69,9 +67,7 @@ TEST_CASE("BA-1 BA-6 BA-7 barrier: reset lets go who waits, abort also who comes
     CHECK(l.until(c) == EDDY_EBROKEN);
     held late(eddy_barrier_wait(b));
     CHECK(eddy_op_status(late) == EDDY_EBROKEN);
-    eddy_sync_stats s;
-    EDDY_INIT(&s);
-    CHECK(eddy_sync_get_stats(b, &s) == EDDY_OK);
+    const eddy_sync_stats s = sync_stats_of(b);
     CHECK(s.flags == EDDY_SYNC_BROKEN);
     eddy_barrier_reset(b);
     held d(eddy_barrier_wait(b));
@@ -105,9 +101,7 @@ TEST_CASE("latch: opens at zero for who waits and who comes later; counting too 
     held late(eddy_latch_wait(gate));
     CHECK(eddy_op_status(late) == EDDY_OK);
     CHECK(eddy_latch_count_down(gate, 0) == EDDY_OK);
-    eddy_sync_stats s;
-    EDDY_INIT(&s);
-    CHECK(eddy_sync_get_stats(gate, &s) == EDDY_OK);
+    const eddy_sync_stats s = sync_stats_of(gate);
     CHECK(s.flags == EDDY_SYNC_SET);
     held closed_one(new_latch(l, 1));
     held left(eddy_latch_wait(closed_one));

@@ -12,12 +12,6 @@ eddy_cond* new_cond(eddy_mutex* m) {
     REQUIRE(eddy_cond_new(m, &c) == EDDY_OK);
     return c;
 }
-eddy_sync_stats lock_figures(const void* object) {
-    eddy_sync_stats s;
-    EDDY_INIT(&s);
-    CHECK(eddy_sync_get_stats(object, &s) == EDDY_OK);
-    return s;
-}
 
 } // namespace
 
@@ -30,18 +24,18 @@ TEST_CASE("CV-1 CV-4 condition: wait puts the lock down, and has it again when i
     CHECK(eddy_mutex_try_lock(m) == EDDY_OK);
     held wait(eddy_cond_wait(c));
     CHECK(eddy_op_status(wait) == EDDY_PENDING);
-    CHECK(lock_figures(c).waiting == 1);
+    CHECK(sync_stats_of(c).waiting == 1);
     CHECK(eddy_cond_notify(c, 1) == EDDY_ESTATE); // not locked
     CHECK(eddy_mutex_unlock(m) == EDDY_ESTATE);   // the wait has put it down
     CHECK(eddy_mutex_try_lock(m) == EDDY_OK);
     CHECK(eddy_cond_notify(c, 1) == EDDY_OK);
     CHECK(eddy_op_status(wait) == EDDY_PENDING); // it waits for the lock now
-    CHECK(lock_figures(c).waiting == 0);
-    CHECK(lock_figures(m).waiting == 1);
+    CHECK(sync_stats_of(c).waiting == 0);
+    CHECK(sync_stats_of(m).waiting == 1);
     CHECK(eddy_mutex_unlock(m) == EDDY_OK);
     CHECK(eddy_mutex_unlock(m) == EDDY_ESTATE); // handed over, and not looked at yet
     CHECK(l.until(wait) == EDDY_OK);
-    CHECK(lock_figures(m).flags == EDDY_SYNC_LOCKED);
+    CHECK(sync_stats_of(m).flags == EDDY_SYNC_LOCKED);
     CHECK(eddy_mutex_unlock(m) == EDDY_OK);
 }
 
@@ -90,7 +84,7 @@ TEST_CASE("CV-7 condition: a wait that nobody looked at unlocks, finished or not
     SUBCASE("in line for the notification") {
         wait.drop();
         l.settle();
-        CHECK(lock_figures(c).waiting == 0);
+        CHECK(sync_stats_of(c).waiting == 0);
         CHECK(eddy_mutex_unlock(m) == EDDY_OK);
     }
     SUBCASE("in line for the lock") {
@@ -197,5 +191,5 @@ TEST_CASE("CV-3 condition: a task that is cancelled at a forced yield has the lo
     CHECK(l.until(task) == EDDY_OK);
     CHECK(s.status == EDDY_OK);
     CHECK(s.unlocked == EDDY_OK);
-    CHECK(lock_figures(m).flags == 0);
+    CHECK(sync_stats_of(m).flags == 0);
 }

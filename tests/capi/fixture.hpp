@@ -66,6 +66,12 @@ inline eddy_mutex* new_mutex(eddy_loop* l) {
     REQUIRE(eddy_mutex_new(l, &m) == EDDY_OK);
     return m;
 }
+inline eddy_sync_stats sync_stats_of(const void* object) {
+    eddy_sync_stats s;
+    EDDY_INIT(&s);
+    CHECK(eddy_sync_get_stats(object, &s) == EDDY_OK);
+    return s;
+}
 inline std::vector<int> seen(const trace& t) { return {t.what, t.what + t.n}; }
 
 // A drop or free function that counts; values that a worker replaces are freed there.

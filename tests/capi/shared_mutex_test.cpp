@@ -10,12 +10,6 @@ eddy_shared_mutex* new_shared(eddy_loop* l) {
     REQUIRE(eddy_shared_mutex_new(l, &m) == EDDY_OK);
     return m;
 }
-eddy_sync_stats shared_figures(const void* object) {
-    eddy_sync_stats s;
-    EDDY_INIT(&s);
-    CHECK(eddy_sync_get_stats(object, &s) == EDDY_OK);
-    return s;
-}
 
 } // namespace
 
@@ -31,7 +25,7 @@ TEST_CASE("shared mutex: readers together, a writer alone, in the order of askin
     held w(eddy_shared_mutex_lock(m));
     held r3(eddy_shared_mutex_lock_shared(m)); // behind the writer
     CHECK(eddy_shared_mutex_try_lock_shared(m) == EDDY_EAGAIN);
-    const eddy_sync_stats s = shared_figures(m);
+    const eddy_sync_stats s = sync_stats_of(m);
     CHECK(s.flags == 0);
     CHECK(s.count == 2);
     CHECK(s.waiting == 1);
@@ -42,7 +36,7 @@ TEST_CASE("shared mutex: readers together, a writer alone, in the order of askin
     CHECK(eddy_shared_mutex_unlock_shared(m) == EDDY_ESTATE);
     CHECK(eddy_shared_mutex_unlock(m) == EDDY_ESTATE); // nobody has looked
     CHECK(l.until(w) == EDDY_OK);
-    CHECK(shared_figures(m).flags == EDDY_SYNC_LOCKED);
+    CHECK(sync_stats_of(m).flags == EDDY_SYNC_LOCKED);
     CHECK(eddy_op_status(r3) == EDDY_PENDING);
     CHECK(eddy_shared_mutex_unlock(m) == EDDY_OK);
     CHECK(l.until(r3) == EDDY_OK);

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,17 @@ inline std::string text_of(const std::exception_ptr& e) {
     } catch (...) {
         return "something else";
     }
+}
+
+// What it says to a misuse; "" when it says nothing.
+template <class F>
+std::string refusal(F f) {
+    try {
+        f();
+    } catch (const std::logic_error& e) {
+        return e.what();
+    }
+    return {};
 }
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }

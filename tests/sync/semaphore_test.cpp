@@ -32,16 +32,6 @@ task<> keep(semaphore& s, std::ptrdiff_t k, int id, order& seen) {
     co_await sleep(1h);
 }
 
-template <class F>
-std::string refusal(F f) {
-    try {
-        f();
-    } catch (const std::logic_error& e) {
-        return e.what();
-    }
-    return {};
-}
-
 } // namespace
 
 TEST_CASE("SM-1 negative counts are errors that name the value; none to begin with is allowed") {
