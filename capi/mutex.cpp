@@ -46,16 +46,7 @@ eddy_op* eddy_mutex_lock(eddy_mutex* mutex) noexcept {
     return eddy::capi::start_at<lock_op>(mutex, {mutex}, mutex->lock);
 }
 
-int eddy_mutex_try_lock(eddy_mutex* mutex) noexcept {
-    if (const int s = enter(mutex); s != EDDY_OK) return s;
-    bool locked = false;
-    const int status = call(*mutex, EDDY_ESTATE, [&] {
-        auto g = mutex->lock.try_lock();
-        locked = g.has_value();
-        if (locked) mutex->held = std::move(*g);
-    });
-    return status == EDDY_OK && !locked ? EDDY_EAGAIN : status;
-}
+int eddy_mutex_try_lock(eddy_mutex* mutex) noexcept { return eddy::capi::try_hold(mutex); }
 
 int eddy_mutex_unlock(eddy_mutex* mutex) noexcept {
     if (const int s = enter(mutex); s != EDDY_OK) return s;

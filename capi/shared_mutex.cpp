@@ -105,16 +105,7 @@ eddy_op* eddy_shared_mutex_lock(eddy_shared_mutex* mutex) noexcept {
     return eddy::capi::start_at<exclusive_op>(mutex, take_exclusive(mutex), mutex->lock);
 }
 
-int eddy_shared_mutex_try_lock(eddy_shared_mutex* mutex) noexcept {
-    if (const int s = enter(mutex); s != EDDY_OK) return s;
-    bool locked = false;
-    const int status = call(*mutex, EDDY_ESTATE, [&] {
-        auto g = mutex->lock.try_lock();
-        locked = g.has_value();
-        if (locked) mutex->held = std::move(*g);
-    });
-    return status == EDDY_OK && !locked ? EDDY_EAGAIN : status;
-}
+int eddy_shared_mutex_try_lock(eddy_shared_mutex* mutex) noexcept { return eddy::capi::try_hold(mutex); }
 
 int eddy_shared_mutex_unlock(eddy_shared_mutex* mutex) noexcept {
     if (const int s = enter(mutex); s != EDDY_OK) return s;

@@ -131,4 +131,17 @@ template <class T, class... Args>
 [[nodiscard]] inline eddy::semaphore& semaphore_of(eddy_sem* s) noexcept { return s->permits; }
 [[nodiscard]] inline eddy::event& event_of(eddy_event* e) noexcept { return e->flag; }
 
+// try_lock of a mutex whose lock, taken by C code, is kept in `held`.
+template <class Mutex>
+int try_hold(Mutex* mutex) noexcept {
+    if (const int s = enter(mutex); s != EDDY_OK) return s;
+    bool locked = false;
+    const int status = call(*mutex, EDDY_ESTATE, [&] {
+        auto g = mutex->lock.try_lock();
+        locked = g.has_value();
+        if (locked) mutex->held = std::move(*g);
+    });
+    return status == EDDY_OK && !locked ? EDDY_EAGAIN : status;
+}
+
 } // namespace eddy::capi
